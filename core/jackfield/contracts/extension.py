@@ -1,0 +1,111 @@
+"""Extensions: what may stand around turns, look at uploads and be told of events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from jackfield.contracts.turn import TurnOutput, TurnRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. Holds no text, transcript, prompt, sound or secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStarted(Event):
+    """Everything is open and requests are accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened(Event):
+    """A conversation's first turn was stored."""
+
+    transport: str
+    session: str
+    """Opaque key."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed(Event):
+    """A conversation ended or expired."""
+
+    transport: str
+    session: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted(Event):
+    """A user's message is about to be answered."""
+
+    transport: str
+    session: str
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished(Event):
+    """A turn ended. `waterfall` maps stage names to seconds since the turn began."""
+
+    transport: str
+    session: str
+    turn: str
+    outcome: str
+    """`ok`, `failed` or `cancelled`."""
+    waterfall: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFailed(Event):
+    """A provider did not do its work; `error` is the class name of the error."""
+
+    section: str
+    provider: str
+    error: str
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Told of events by a task of its own, over a bounded queue that drops the oldest."""
+
+    async def observe(self, event: Event) -> None:
+        """Take one event. An exception is logged and the next event comes all the same."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a client sent, before anything has decoded it."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+
+
+@runtime_checkable
+class Scanner(Protocol):
+    """An upload scanner."""
+
+    async def scan(self, upload: Upload) -> bool:
+        """True when the upload is clean, False when it must be refused.
+
+        :raises ProviderError: when it cannot say.
+        """
+        ...
+
+
+Answer = Callable[[TurnRequest], AsyncGenerator[TurnOutput, None]]
+
+
+@runtime_checkable
+class TurnWrapper(Protocol):
+    """Something that stands around whole turns."""
+
+    def around_turn(self, request: TurnRequest, answer: Answer) -> AsyncGenerator[TurnOutput, None]:
+        """Yield what the turn says: from `answer(request)`, changed, or without asking it at all.
+
+        Whatever is yielded is what the client gets and what is stored. The last output is a `Finish`.
+        """
+        ...

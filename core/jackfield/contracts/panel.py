@@ -1,0 +1,207 @@
+"""The panel: all that a transport, an authentication plugin or an extension may touch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
+from jackfield.contracts.auth import UserId
+from jackfield.contracts.extension import Upload
+from jackfield.contracts.session import Records, Shared, Signals, Window, Windows
+from jackfield.contracts.tts import Voice
+from jackfield.contracts.turn import ClipAnswer, ConversationRef, TurnOutput, TurnRequest
+
+
+class Assistant(Protocol):
+    """What happens between a user's message and the answer."""
+
+    def reply(self, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
+        """Answer a message: pieces of text and tool activity as they come, then one `Finish`.
+
+        Turns of one conversation run one at a time in the order of the calls. The turn is stored before
+        `Finish` is yielded. Closing the generator cancels the turn and stores nothing.
+
+        :raises ProtocolError: `session_busy` when too many already wait.
+        :raises ProviderError: when the model failed; nothing was stored.
+        :raises StoreUnavailable: when the conversation cannot be read or stored.
+        """
+        ...
+
+    async def reply_to_clip(self, request: TurnRequest, upload: Upload) -> ClipAnswer:
+        """Answer a recorded message in text and, where there is a voice, in sound.
+
+        `request.text` is not used: the transcript takes its place.
+
+        :raises ProtocolError: for a clip that cannot be used (`unsupported_audio_type`,
+            `audio_undecodable`, `audio_too_long`, `no_speech`, `file_rejected`, ...).
+        """
+        ...
+
+
+class Clips(Protocol):
+    """Stored spoken answers, served under unguessable names and cleaned up by age and size."""
+
+    async def save(self, pcm: bytes, rate_hz: int) -> str:
+        """Compress and store; gives the file's name. PCM, signed 16-bit little-endian, mono."""
+        ...
+
+    async def find(self, name: str) -> StoredClip | None:
+        """Give a clip; None for a name that is malformed, unknown or expired."""
+        ...
+
+    def url(self, name: str, route: str) -> str:
+        """Address for clients: `route` is the path of the transport's own audio route, mount included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClip:
+    """A clip that can be served now."""
+
+    path: Path
+    media_type: str
+    expires_in_s: int
+
+
+class Sessions(Protocol):
+    """Conversations and stores. A role no store has is None; the loader saw to it that needs are met."""
+
+    windows: Windows | None
+    records: Records | None
+    signals: Signals | None
+    shared: Shared | None
+
+    async def window(self, conversation: ConversationRef) -> Window | None:
+        """Give what is remembered of a conversation; None when unknown or expired."""
+        ...
+
+    async def refresh(self, conversation: ConversationRef) -> bool:
+        """Restart a conversation's clock; False when unknown or expired."""
+        ...
+
+    async def set_preferences(self, conversation: ConversationRef, preferences: Mapping[str, Any]) -> None:
+        """Replace the preferences; `voice` in them is an object with the fields of `Voice`."""
+        ...
+
+    def new_session_id(self) -> str:
+        """Make an unguessable session id."""
+        ...
+
+
+class Limits(Protocol):
+    """Rate limits."""
+
+    async def check_user(self, user: UserId) -> None:
+        """Count a request of the user.
+
+        :raises ProtocolError: 429 `rate_limited` with `Retry-After`.
+        """
+        ...
+
+    async def check_session(self, conversation: ConversationRef) -> None:
+        """Count a request in the conversation; raises as `check_user` does."""
+        ...
+
+    async def check_address(self, connection: HTTPConnection) -> None:
+        """Count a request from the client's address; raises as `check_user` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioInfo:
+    """A scenario as clients see it."""
+
+    name: str
+    title: str
+    voice: Voice
+
+
+class Scenarios(Protocol):
+    """Named instructions and voices."""
+
+    def names(self) -> Sequence[str]:
+        """Every scenario of the configuration file."""
+        ...
+
+    def get(self, name: str) -> ScenarioInfo | None:
+        """One of them."""
+        ...
+
+
+class Metric(Protocol):
+    """A counter, gauge or histogram; label values in the order of the label names."""
+
+    def inc(self, *labels: str, by: float = 1.0) -> None:
+        """Counter, gauge: add."""
+        ...
+
+    def set(self, value: float, *labels: str) -> None:
+        """Gauge: be this."""
+        ...
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Histogram: take this."""
+        ...
+
+
+class Metrics(Protocol):
+    """Figures on `/metrics`. Labels never hold user, session or message data."""
+
+    def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Metric:
+        """Make a counter, or give the one of that name."""
+        ...
+
+    def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Metric:
+        """Make a gauge, or give the one of that name."""
+        ...
+
+    def histogram(
+        self, name: str, text: str, labels: Sequence[str] = (), buckets: Sequence[float] = ()
+    ) -> Metric:
+        """Make a histogram, or give the one of that name. Times are in seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PanelSettings:
+    """What of the configuration file a door may need to know."""
+
+    max_audio_bytes: int
+    max_audio_s: float
+    max_body_bytes: int
+    session_ids: str
+    """`client`: clients make session ids; `server`: only ids that this server made start a session."""
+    request_s: float
+    """Seconds a whole HTTP request may take."""
+
+
+class Panel(Protocol):
+    """What a door is given. Nothing is a global."""
+
+    settings: PanelSettings
+    assistant: Assistant
+    clips: Clips
+    sessions: Sessions
+    limits: Limits
+    scenarios: Scenarios
+    metrics: Metrics
+
+    async def identify(self, connection: HTTPConnection) -> UserId | None:
+        """Say who sent the request, by the door's authentication section; None when it has none.
+
+        :raises ProtocolError: 401 `not_authenticated`.
+        """
+        ...
+
+    def claimed(self, subject: str) -> UserId:
+        """A user that a client merely claims to be, in a namespace of this mount's own."""
+        ...
+
+    def is_user(self, claimed: str, user: UserId) -> bool:
+        """Whether the id that a client claims names the authenticated user."""
+        ...

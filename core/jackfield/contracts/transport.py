@@ -1,0 +1,38 @@
+"""Transports: doors through which clients come in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from jackfield.contracts.panel import Panel
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """A door. It translates between a wire contract and the panel, and does nothing else."""
+
+    def routes(self, panel: Panel) -> APIRouter:
+        """Give the routes, without the mount. Called once, before the server starts."""
+        ...
+
+
+@runtime_checkable
+class Background(Protocol):
+    """A transport with work that is not a request (a door that is not HTTP, a watcher); optional."""
+
+    async def run(self, panel: Panel) -> None:
+        """Run until cancelled, from the server's start to its end."""
+        ...
+
+
+@runtime_checkable
+class HealthReporter(Protocol):
+    """A transport that adds fields to `/health`; optional."""
+
+    async def health(self) -> Mapping[str, Any]:
+        """Give the fields. Answered within 100 ms, from what is already known."""
+        ...

@@ -1,0 +1,97 @@
+"""What a plugin says of itself, and what it is given when it is built."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+from pluggy import HookimplMarker
+from pydantic import BaseModel, ConfigDict
+
+PROJECT: Final = "jackfield"
+API: Final = 0
+"""Version of the plugin interface. 0 may still change; from 1 on it only grows."""
+
+Kind = Literal["llm", "stt", "tts", "session", "transport", "realtime", "vad", "auth", "extension"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+Role = Literal["windows", "records", "signals", "shared"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+hookimpl = HookimplMarker(PROJECT)
+"""Marks a function of a plugin's module as the implementation of the hook of the same name."""
+
+
+class Options(BaseModel):
+    """Base of every plugin's options: frozen, unknown keys refused, secrets as `pydantic.SecretStr`.
+
+    Defaults stand here and nowhere else; the reference documentation and the JSON schema of the
+    configuration file are generated from the fields and their descriptions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What can be said of a configured plugin without any input or output.
+
+    Fields that a kind has no use for keep their defaults. An empty tuple of languages, voices or models
+    means "not limited, or not known".
+    """
+
+    streaming: bool = False
+    """LLM: yields text before the answer is complete. STT: gives partials. TTS: takes text in pieces."""
+    languages: tuple[str, ...] = ()
+    """BCP 47 tags."""
+    voices: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    context_tokens: int | None = None
+    """LLM: tokens of prompt and answer together; None when not known."""
+    network: bool = False
+    """Whether it talks to anything beyond this machine."""
+    roles: tuple[Role, ...] = ()
+    """Session store: roles it offers. Transport, authentication, extension: roles it needs."""
+    persistent: tuple[Role, ...] = ()
+    """Session store: roles whose data survive a restart."""
+    cancel_s: float = 0.1
+    """Seconds within which a cancelled computation really stops."""
+    max_concurrency: int | None = None
+    """Requests it serves at once; further ones wait. None means it sets no bound of its own."""
+
+
+def _no_capabilities(_options: Options) -> Capabilities:
+    return Capabilities()
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """What `plugin_info()` returns. Making it must not import the plugin's SDK."""
+
+    kind: Kind
+    name: str
+    """The entry point's name, and the word that `use` takes."""
+    summary: str
+    """One line for `jackfield plugins`."""
+    options: type[Options] = Options
+    extra: str | None = None
+    """What to install when the SDK is missing, as pip takes it: `jackfield[piper]`."""
+    api: int = API
+    capabilities: Callable[..., Capabilities] = field(default=_no_capabilities)
+    """Called with the validated options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The place an object is built for."""
+
+    section: str
+    """Section of the configuration file, for messages: `llm`, `llm.named.gpt-4`, `transport.1`."""
+    plugin: str
+    """Name of the plugin."""
+    logger: logging.Logger
+    """Never give it transcripts, prompts, audio or keys."""
+    mount: str = ""
+    """Transports: prefix of all routes, without a trailing slash; empty at the root."""
