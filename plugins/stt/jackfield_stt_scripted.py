@@ -1,0 +1,132 @@
+"""Scripted: a speech recogniser that hears what its options say, whatever was spoken.
+
+For demonstrations and tests: it needs no model and no network. It does listen to how long the sound is
+and whether there is any: an utterance without a single sample other than zero has an empty transcript.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Literal, Self
+
+import anyio
+from pydantic import Field
+
+from jackfield import Capabilities, Options, PluginInfo, Site, hookimpl
+from jackfield.contracts.stt import STT_RATE_HZ, Transcript, TranscriptionSettings
+
+
+class ScriptedOptions(Options):
+    """What is heard, and when."""
+
+    transcripts: tuple[str, ...] = Field(
+        (),
+        description="Transcripts of a stream's utterances, in order, and again from the first. "
+        "Without any, the transcript says how long the utterance was.",
+    )
+    partials: bool = Field(False, description="Whether to give partial transcripts while sound comes in.")
+    words_per_s: float = Field(4.0, gt=0, description="With partials: words heard in one second of sound.")
+    delay_s: float = Field(0.0, ge=0, description="Seconds that recognising an utterance takes.")
+
+
+class ScriptedSTT:
+    """Hears a script."""
+
+    def __init__(self, options: ScriptedOptions) -> None:
+        self._options = options
+
+    def stream(self, settings: TranscriptionSettings) -> ScriptedStream:
+        return ScriptedStream(self._options, settings.language)
+
+
+class ScriptedStream:
+    """One speaker's sound. Keeps none of it: only how much there was."""
+
+    def __init__(self, options: ScriptedOptions, language: str | None) -> None:
+        self._options = options
+        self._language = language
+        self._utterance = 0
+        self._samples = 0
+        self._heard = False
+        self._partial_words = 0
+        self._ready: deque[Transcript] = deque()
+        self._wake = anyio.Event()
+        self._closed = False
+
+    def push(self, pcm: bytes) -> None:
+        self._samples += len(pcm) // 2
+        self._heard = self._heard or pcm.count(0) != len(pcm)
+        if self._options.partials and self._heard:
+            self._add_partial()
+
+    def _add_partial(self) -> None:
+        words = self._text().split()
+        heard = min(len(words), int(self._samples * self._options.words_per_s / STT_RATE_HZ))
+        if heard > self._partial_words:
+            self._partial_words = heard
+            self._add("partial", " ".join(words[:heard]))
+
+    def checkpoint(self) -> None:
+        self._add("tentative", self._text())
+
+    def end_utterance(self) -> None:
+        self._add("final", self._text())
+        self._utterance += 1
+        self._samples = self._partial_words = 0
+        self._heard = False
+
+    def _text(self) -> str:
+        if not self._heard:
+            return ""
+        if transcripts := self._options.transcripts:
+            return transcripts[self._utterance % len(transcripts)]
+        return f"{self._samples / STT_RATE_HZ:.1f} seconds of sound"
+
+    def _add(self, kind: Literal["partial", "tentative", "final"], text: str) -> None:
+        if self._ready and self._ready[-1].kind != "final":
+            self._ready.pop()  # nobody has read the older guess, and this one is better
+        end_s = self._samples / STT_RATE_HZ
+        self._ready.append(Transcript(text, kind, end_s=end_s, confidence=1.0, language=self._language))
+        self._wake.set()
+
+    async def __aiter__(self) -> AsyncIterator[Transcript]:
+        while not self._closed:
+            if not self._ready:
+                self._wake = anyio.Event()
+                await self._wake.wait()
+                continue
+            transcript = self._ready.popleft()
+            if self._options.delay_s and transcript.kind != "partial":
+                await anyio.sleep(self._options.delay_s)
+            yield transcript
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._closed = True
+        self._wake.set()
+
+
+def _capabilities(options: ScriptedOptions) -> Capabilities:
+    return Capabilities(streaming=options.partials)
+
+
+@hookimpl
+def plugin_info() -> PluginInfo:
+    return PluginInfo(
+        kind="stt",
+        name="scripted",
+        summary="Hears what its options say, whatever was spoken; needs no model.",
+        options=ScriptedOptions,
+        capabilities=_capabilities,
+    )
+
+
+@hookimpl
+def make_stt(options: ScriptedOptions, site: Site) -> ScriptedSTT:
+    return ScriptedSTT(options)
