@@ -59,11 +59,11 @@ class ConfigError(JackfieldError):
 
 
 class PluginError(JackfieldError):
-    """Raised when a plugin cannot be used; `problem` says where it was named and how to mend it."""
+    """Raised when a plugin cannot be used; `problems` say where it was named and how to mend it."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
 
 
 class PluginNotFound(PluginError):

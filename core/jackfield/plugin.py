@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
@@ -95,3 +95,5 @@ class Site:
     """Never give it transcripts, prompts, audio or keys."""
     mount: str = ""
     """Transports: prefix of all routes, without a trailing slash; empty at the root."""
+    extensions: Mapping[str, Options] = field(default_factory=dict)
+    """Options of every configured extension by name, for extensions that wrap a factory."""

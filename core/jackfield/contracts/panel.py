@@ -88,8 +88,12 @@ class Sessions(Protocol):
         """Replace the preferences; `voice` in them is an object with the fields of `Voice`."""
         ...
 
-    def new_session_id(self) -> str:
-        """Make an unguessable session id."""
+    def new_session_id(self, user: UserId) -> str:
+        """Issue an unguessable session id (128 random bits) that is this user's alone."""
+        ...
+
+    def issued(self, conversation: ConversationRef) -> bool:
+        """Whether the conversation's session id was issued by `new_session_id` to its user."""
         ...
 
 

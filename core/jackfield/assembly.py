@@ -1,0 +1,267 @@
+"""From a configuration to everything it names, built and checked, nothing of it opened yet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+from jackfield.config.sections import (
+    ChainSection,
+    Config,
+    ProviderSection,
+    SessionSection,
+    TransportSection,
+)
+from jackfield.contracts.auth import Auth
+from jackfield.contracts.extension import Observer, Scanner, TurnWrapper
+from jackfield.contracts.llm import LLM
+from jackfield.contracts.realtime import Realtime
+from jackfield.contracts.session import SessionStore
+from jackfield.contracts.stt import STT
+from jackfield.contracts.tools import Tool
+from jackfield.contracts.transport import Transport
+from jackfield.contracts.tts import TTS
+from jackfield.contracts.vad import VAD
+from jackfield.errors import ConfigError, PluginError, Problem
+from jackfield.loader import Loader, Plugin
+from jackfield.plugin import ROLES, Capabilities, Kind, Options, Role, Site
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Built(Generic[T]):
+    """One object of the panel: where the file names it, what it is called, what it can do."""
+
+    section: str
+    plugin: str
+    capabilities: Capabilities
+    object: T
+
+
+@dataclass(frozen=True, slots=True)
+class Providers(Generic[T]):
+    """The default provider of a kind, and the named ones by every name and alias."""
+
+    default: Built[T] | None = None
+    named: Mapping[str, Built[T]] = field(default_factory=dict)
+
+    def get(self, name: str | None) -> Built[T] | None:
+        """Give a named provider, the default one without a name, None when there is none."""
+        return self.default if name is None else self.named.get(name)
+
+    def __iter__(self) -> Iterator[Built[T]]:
+        """Every provider once."""
+        seen = [self.default] if self.default else []
+        seen += [built for built in self.named.values()]
+        return iter({id(built): built for built in seen}.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A transport with its place: `mount` is empty at the root, `auth` names its section."""
+
+    transport: Built[Transport]
+    mount: str
+    auth: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Everything a configuration names."""
+
+    config: Config
+    llm: Providers[LLM]
+    stt: Providers[STT]
+    tts: Providers[TTS]
+    realtime: Providers[Realtime]
+    vad: Built[VAD] | None
+    stores: Mapping[Role, Built[SessionStore]]
+    doors: tuple[Door, ...]
+    auths: Mapping[str, Built[Auth]]
+    tools: tuple[Built[Tool], ...] = ()
+    scanners: tuple[Built[Scanner], ...] = ()
+    turn_wrappers: tuple[Built[TurnWrapper], ...] = ()
+    observers: tuple[Built[Observer], ...] = ()
+
+    def __iter__(self) -> Iterator[Built[object]]:
+        """Every built object once, in the order in which they are entered."""
+        parts: list[Any] = [*self.stores.values(), *self.llm, *self.stt, *self.tts, *self.realtime]
+        parts += [self.vad] if self.vad else []
+        parts += [*self.auths.values(), *self.tools, *self.scanners, *self.turn_wrappers, *self.observers]
+        parts += [door.transport for door in self.doors]
+        return iter({id(built.object): built for built in parts}.values())
+
+
+def assemble(config: Config) -> Assembly:
+    """Build everything that a configuration names.
+
+    :raises ConfigError: with every problem of every section.
+    """
+    return _Assembler(config).assemble()
+
+
+class _Assembler:
+    """Collects problems while it builds, so that all of them are told at once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._loader = Loader()
+        self._problems: list[Problem] = []
+        self._extensions: list[tuple[str, Plugin, Options]] = []
+
+    def assemble(self) -> Assembly:
+        config = self._config
+        self._load_extensions()  # first: they may wrap the factories of all others
+        assembly = Assembly(
+            config=config,
+            llm=self._providers("llm", config.llm),
+            stt=self._providers("stt", config.stt),
+            tts=self._providers("tts", config.tts),
+            realtime=self._providers("realtime", config.realtime),
+            vad=self._build("vad", config.vad, "vad") if config.vad else None,
+            stores=self._stores(config.session),
+            doors=self._doors(),
+            auths=self._auths(),
+            **self._extension_objects(),
+        )
+        self._check_names(assembly)
+        self._check_needs(assembly)
+        if self._problems:
+            raise ConfigError(list(dict.fromkeys(self._problems)))
+        return assembly
+
+    def _prepare(self, kind: Kind, wanted: ProviderSection, section: str) -> tuple[Plugin, Options] | None:
+        try:
+            plugin = self._loader.load(kind, wanted.use, section)
+            return plugin, self._loader.validate(plugin, wanted.options, section)
+        except PluginError as error:
+            self._problems += error.problems
+            return None
+
+    def _build(self, kind: Kind, wanted: ProviderSection, section: str, mount: str = "") -> Built[Any] | None:
+        prepared = self._prepare(kind, wanted, section)
+        if prepared is None:
+            return None
+        plugin, options = prepared
+        try:
+            built = self._loader.build(plugin, options, self._site(section, plugin, mount))
+        except PluginError as error:
+            self._problems += error.problems
+            return None
+        return Built(section, plugin.info.name, plugin.info.capabilities(options), built)
+
+    def _site(self, section: str, plugin: Plugin, mount: str = "") -> Site:
+        logger = logging.getLogger(f"jackfield.{plugin.info.kind}.{plugin.info.name}")
+        others = {extension.info.name: options for _, extension, options in self._extensions}
+        return Site(section, plugin.info.name, logger, mount, others)
+
+    def _providers(self, kind: Kind, chain: ChainSection | None) -> Providers[Any]:
+        if chain is None:
+            return Providers()
+        default = self._build(kind, chain, kind)
+        named: dict[str, Built[Any]] = {}
+        for name, wanted in chain.named.items():
+            built = self._build(kind, wanted, f"{kind}.named.{name}")
+            for key in (name, *wanted.aliases):
+                if key in named:
+                    message = f'The name "{key}" is used twice.'
+                    self._problems.append(Problem(f"{kind}.named.{name}", message, "Give another."))
+                elif built:
+                    named[key] = built
+        return Providers(default, named)
+
+    def _stores(self, session: SessionSection) -> dict[Role, Built[SessionStore]]:
+        common = self._build("session", session, "session")
+        stores = {role: common for role in (common.capabilities.roles if common else ())}
+        for role in ROLES:
+            own: ProviderSection | None = getattr(session, role)
+            if own is None:
+                continue
+            section = f"session.{role}"
+            built = self._build("session", own, section)
+            if built and role not in built.capabilities.roles:
+                message = f'"{own.use}" cannot serve as {role}.'
+                fix = f"It serves: {', '.join(built.capabilities.roles)}."
+                self._problems.append(Problem(section, message, fix))
+            stores[role] = built
+        return {role: built for role, built in stores.items() if built}
+
+    def _doors(self) -> tuple[Door, ...]:
+        if not self._config.transport:
+            message = "No [[transport]] is configured, so nobody could come in."
+            self._problems.append(Problem("transport", message, 'Add [[transport]] with use = "relay_chat".'))
+        doors = (self._door(number, wanted) for number, wanted in enumerate(self._config.transport, 1))
+        return tuple(door for door in doors if door)
+
+    def _door(self, number: int, wanted: TransportSection) -> Door | None:
+        section = f"transport.{number}"
+        if wanted.auth is not None and wanted.auth not in self._config.auth:
+            message = f"There is no section [auth.{wanted.auth}]."
+            self._problems.append(Problem(f"{section}.auth", message, f"Add [auth.{wanted.auth}]."))
+        built = self._build("transport", wanted, section, wanted.mount)
+        return Door(built, wanted.mount, wanted.auth) if built else None
+
+    def _auths(self) -> dict[str, Built[Auth]]:
+        sections = self._config.auth.items()
+        auths = {name: self._build("auth", wanted, f"auth.{name}") for name, wanted in sections}
+        return {name: built for name, built in auths.items() if built}
+
+    def _load_extensions(self) -> None:
+        for number, wanted in enumerate(self._config.extension, 1):
+            section = f"extension.{number}"
+            prepared = self._prepare("extension", wanted, section)
+            if prepared:
+                self._extensions.append((section, *prepared))
+
+    def _extension_objects(self) -> dict[str, tuple[Built[Any], ...]]:
+        found: dict[str, list[Built[Any]]] = {
+            name: [] for name in ("tools", "scanners", "turn_wrappers", "observers")
+        }
+        places = {
+            "make_scanner": "scanners",
+            "make_turn_wrapper": "turn_wrappers",
+            "make_observer": "observers",
+        }
+        for section, plugin, options in self._extensions:
+            try:
+                objects = self._loader.build_extension(plugin, options, self._site(section, plugin))
+            except PluginError as error:
+                self._problems += error.problems
+                continue
+            capabilities = plugin.info.capabilities(options)
+            tools = cast("list[Tool]", objects.pop("make_tools", []))
+            found["tools"] += [Built(section, plugin.info.name, capabilities, tool) for tool in tools]
+            for hook, built in objects.items():
+                found[places[hook]].append(Built(section, plugin.info.name, capabilities, built))
+        return {name: tuple(objects) for name, objects in found.items()}
+
+    def _check_names(self, assembly: Assembly) -> None:
+        """A scenario must name a model that exists, and no two tools may share a name."""
+        for name, scenario in self._config.scenarios.items():
+            if scenario.llm is not None and self._config.llm and scenario.llm not in assembly.llm.named:
+                message = f'There is no model named "{scenario.llm}".'
+                fix = f'Add [llm.named."{scenario.llm}"].'
+                self._problems.append(Problem(f"scenarios.{name}.llm", message, fix))
+        owners: dict[str, str] = {}
+        for tool in assembly.tools:
+            tool_name = tool.object.spec.name
+            if tool_name in owners:
+                message = f'The tool "{tool_name}" is offered by {owners[tool_name]} too.'
+                self._problems.append(Problem(tool.section, message, "Configure one of them."))
+            owners[tool_name] = tool.section
+
+    def _check_needs(self, assembly: Assembly) -> None:
+        """A door needs a model and the roles it declares."""
+        if self._config.llm is None and self._config.transport:
+            self._problems.append(Problem("llm", "No language model is configured.", "Add [llm] with `use`."))
+        users: list[Built[Any]] = [door.transport for door in assembly.doors]
+        users += assembly.auths.values()
+        for user in users:
+            missing = [role for role in user.capabilities.roles if role not in assembly.stores]
+            if missing:
+                message = f'"{user.plugin}" needs a session store with the role {" and ".join(missing)}.'
+                fix = f'Add [session.{missing[0]}] with a plugin that has it, such as use = "memory".'
+                self._problems.append(Problem(user.section, message, fix))

@@ -1,0 +1,56 @@
+"""`${NAME}` and `${NAME:-default}` in the configuration file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from dotenv import dotenv_values
+
+from jackfield.errors import Problem
+
+_REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_PLACEHOLDER: Final = re.compile(r"^(your[_-]|<your|changeme$|change-me$)", re.IGNORECASE)
+
+
+def read_environment(dotenv: Path) -> dict[str, str]:
+    """Join `.env` (if it is there) and the environment, which wins. Placeholders count as missing."""
+    values = {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
+    values.update(os.environ)
+    return {name: value for name, value in values.items() if not _PLACEHOLDER.match(value)}
+
+
+def substitute(table: Any, environment: Mapping[str, str], where: str = "") -> tuple[Any, list[Problem]]:
+    """Replace every reference in the strings of a parsed TOML value; `where` is the value's location."""
+    problems: list[Problem] = []
+
+    def walk(value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(item, f"{path}.{key}" if path else key) for key, item in value.items()}
+        if isinstance(value, list):
+            return [walk(item, f"{path}.{index}") for index, item in enumerate(value, 1)]
+        if isinstance(value, str):
+            problems.extend(_missing(value, environment, path))
+            return _REFERENCE.sub(lambda match: _resolve(match, environment), value)
+        return value
+
+    return walk(table, where), problems
+
+
+def _resolve(match: re.Match[str], environment: Mapping[str, str]) -> str:
+    name, default = match.group(1), match.group(2)
+    return environment.get(name) or (default or "")
+
+
+def _missing(value: str, environment: Mapping[str, str], path: str) -> Iterator[Problem]:
+    for match in _REFERENCE.finditer(value):
+        name, default = match.group(1), match.group(2)
+        if default is None and not environment.get(name):
+            yield Problem(
+                path,
+                f"The environment variable {name} is not set, or holds a placeholder.",
+                f"Set {name}, or write {name}=... into the file .env.",
+            )

@@ -1,0 +1,79 @@
+"""From a TOML file, the environment and `.env` to a checked `Config`, or to every problem with it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from jackfield.config.environment import read_environment, substitute
+from jackfield.config.sections import Config
+from jackfield.config.validation import problems_of
+from jackfield.errors import ConfigError, Problem
+
+
+def load_config(
+    path: Path, *, env_file: Path | None = None, server: Mapping[str, object] | None = None
+) -> Config:
+    """Read a configuration file.
+
+    `env_file` defaults to `.env` beside the file. `server` holds settings of the command line, which win
+    over the file.
+
+    :raises ConfigError: with every problem found.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            [Problem("file", f"{path} cannot be read: {reason}.", "Name a configuration file.")]
+        ) from error
+    if env_file is not None and not env_file.is_file():
+        raise ConfigError([Problem("file", f"{env_file} is not a file.", "Name an existing --env-file.")])
+    environment = read_environment(env_file or path.with_name(".env"))
+    return read_config(text, environment, server=server)
+
+
+def read_config(
+    text: str, environment: Mapping[str, str], *, server: Mapping[str, object] | None = None
+) -> Config:
+    """Check the text of a configuration file.
+
+    :raises ConfigError: with every problem found.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([Problem("file", f"It is not TOML: {error}.", "Mend that line.")]) from error
+    table, problems = substitute(raw, environment)
+    problems += _server_defaults(table, environment)
+    if server and isinstance(table.get("server"), dict):
+        table["server"].update(server)
+    missing = {problem.section for problem in problems}
+    try:
+        config = Config.model_validate(table)
+    except ValidationError as error:
+        problems += [p for p in problems_of(error, Config, table) if p.section not in missing]
+        raise ConfigError(problems) from None
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _server_defaults(table: dict[str, Any], environment: Mapping[str, str]) -> list[Problem]:
+    """Fill what the environment decides where the file is silent."""
+    section = table.setdefault("server", {})
+    if not isinstance(section, dict):
+        return []
+    if "environment" not in section and environment.get("ENVIRONMENT"):
+        section["environment"] = environment["ENVIRONMENT"]
+    ports = {name: environment[name] for name in ("PORT", "SERVER_PORT") if environment.get(name)}
+    if len(set(ports.values())) > 1:
+        return [Problem("server.port", "PORT and SERVER_PORT are both set and differ.", "Unset one.")]
+    if "port" not in section and ports:
+        section["port"] = next(iter(ports.values()))
+    return []

@@ -1,0 +1,234 @@
+"""Every section of the configuration file. Defaults stand here and nowhere else.
+
+The reference documentation and the JSON schema are generated from these models; options of plugins are
+checked against the plugin's own model when the panel is assembled.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+MIB = 1024 * 1024
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, unknown keys refused, values never shown in an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _mount(value: str) -> str:
+    if not re.fullmatch(r"/|(/[A-Za-z0-9._~-]+)+/?", value):
+        raise ValueError('a mount is "/" or a path such as "/chat"')
+    return value.rstrip("/")
+
+
+def _origin(value: str) -> str:
+    if value != "*" and not re.fullmatch(r"https?://[^/\s]+", value):
+        raise ValueError("an origin is a scheme, a host and perhaps a port: http://localhost:3000")
+    return value
+
+
+Mount = Annotated[str, AfterValidator(_mount)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class ServerSection(Section):
+    """Where and how the server listens, and what it says of itself."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        description="Port to listen on; 0 takes a free one. Without this key the environment's PORT, "
+        "else SERVER_PORT, is used.",
+    )
+    tls_cert: str | None = Field(None, description="Certificate file (PEM) to serve TLS with.")
+    tls_key: str | None = Field(None, description="Private key file (PEM) of the certificate.")
+    trusted_proxies: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count.",
+    )
+    public_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="Address under which clients reach this server."
+    )
+    allow_anonymous: bool = Field(
+        False, description="Allow an address other than loopback with a transport that has no authentication."
+    )
+    environment: Literal["development", "production"] = Field(
+        "development",
+        description="`production` refuses weak secrets and hides /docs. Without this key: ENVIRONMENT.",
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="At least 16 characters; keys the digests under which conversations are stored."
+    )
+    cors_origins: tuple[Origin, ...] = Field((), description="Web origins that browsers may call from.")
+    cors_credentials: bool = Field(
+        True, description="Whether those origins may send cookies and credentials; never with `*`."
+    )
+    docs: bool | None = Field(None, description="Serve /docs; by default everywhere but in production.")
+    metrics: bool = Field(True, description="Serve /metrics.")
+    metrics_token: SecretStr | None = Field(None, description="Bearer token that /metrics asks for.")
+    title: str = Field("Jackfield", description="Title of the API in /docs.")
+    version: str = Field("1.0.0", description="Version of the API in /docs.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level logged.")
+    log_format: Literal["text", "json"] = Field("text", description="One line of text or of JSON an event.")
+    log_file: str | None = Field(None, description="File that gets the log too.")
+    websocket_compression: bool = Field(False, description="Compress every WebSocket message.")
+
+
+class ProviderSection(Section):
+    """One plugin: `use` names it, `options` are its own."""
+
+    use: str = Field(description="Name of the plugin; `jackfield plugins` lists what is installed.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The plugin's options.")
+
+
+class NamedSection(ProviderSection):
+    """A provider that is chosen by name."""
+
+    aliases: tuple[str, ...] = Field((), description="Other names for it.")
+
+
+class ChainSection(ProviderSection):
+    """The default provider of a kind, and others that are chosen by name."""
+
+    named: dict[str, NamedSection] = Field(
+        default_factory=dict, description="Providers chosen by name: by a client, a transport or a scenario."
+    )
+
+
+class SessionSection(ProviderSection):
+    """Where conversations are kept. The plugin serves every role it has; a role may have its own."""
+
+    use: str = Field("memory", description="Name of the plugin.")
+    windows: ProviderSection | None = Field(None, description="Another store for expiring conversations.")
+    records: ProviderSection | None = Field(None, description="Another store for users and conversations.")
+    signals: ProviderSection | None = Field(None, description="Another store for signals between doors.")
+    shared: ProviderSection | None = Field(None, description="Another store for counters and leases.")
+    ttl_seconds: Positive = Field(1800, description="Life of an expiring conversation since its last turn.")
+    max_messages: Count = Field(10, description="Messages kept, and given to the model, of one of those.")
+    ids: Literal["client", "server"] = Field(
+        "client", description="Who makes session ids; `server` refuses ids that it did not issue."
+    )
+
+
+class AudioSection(Section):
+    """Stored spoken answers."""
+
+    directory: str = Field("static/audio", description="Folder, relative to where the server is started.")
+    format: Literal["mp3", "ogg", "wav"] = Field("mp3", description="How answers are stored.")
+    ttl_seconds: Count = Field(3600, description="Age at which a clip is deleted.")
+    max_total_bytes: Count = Field(1024 * MIB, description="Size of the folder above which the oldest go.")
+    public_base_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="Address (of a CDN) that clips are served from."
+    )
+
+
+class LimitsSection(Section):
+    """How much anybody may ask for."""
+
+    enabled: bool = Field(True, description="Whether the rates are enforced.")
+    user_per_minute: Count = Field(30, description="Requests a minute of one user.")
+    session_per_minute: Count = Field(20, description="Requests a minute in one conversation.")
+    address_per_minute: Count = Field(
+        60, description="Requests a minute of one IP address, for requests without an authenticated user."
+    )
+    waiting_turns: Count = Field(8, description="Turns of one conversation that may wait for the running one.")
+    audio_bytes: Count = Field(10 * MIB, description="Size of a recorded message.")
+    audio_seconds: Positive = Field(300, description="Length of a recorded message.")
+
+
+class TimeoutsSection(Section):
+    """Seconds spent waiting for providers."""
+
+    stt_seconds: Positive = Field(30, description="Transcript, from the end of the sound.")
+    llm_first_seconds: Positive = Field(30, description="First output of the model.")
+    llm_total_seconds: Positive = Field(60, description="All waiting for the model in a turn.")
+    tts_seconds: Positive = Field(30, description="First sound of a spoken piece.")
+    tool_seconds: Positive = Field(30, description="One call of a tool.")
+    store_seconds: Positive = Field(5, description="One operation of a session store.")
+    request_seconds: Positive = Field(120, description="A whole HTTP request or WebSocket message.")
+    shutdown_seconds: Positive = Field(10, description="Running turns when the server is asked to stop.")
+
+
+class VoiceSection(Section):
+    """The voice that is meant; each TTS plugin takes the nearest it has."""
+
+    name: str | None = Field(None, description="A provider's own name for a voice.")
+    language: str | None = Field(None, description="BCP 47 tag.")
+    gender: Literal["female", "male"] | None = Field(None, description="Gender of the voice.")
+    accent: str | None = Field(None, description="Accent: polish, british.")
+
+
+class ExampleTurn(Section):
+    """A question and the answer that shows the model how to answer."""
+
+    user: str = Field(description="What a user might say.")
+    assistant: str = Field(description="What the assistant should answer.")
+
+
+class AssistantSection(Section):
+    """What every conversation starts from."""
+
+    instructions: str = Field(
+        "You are a helpful assistant.", description="System prompt; {username} may stand in it."
+    )
+    examples: tuple[ExampleTurn, ...] = Field((), description="Turns shown to the model before the first.")
+    voice: VoiceSection = Field(VoiceSection(), description="Voice of spoken answers.")
+    language: str | None = Field(None, description="BCP 47 tag of what users speak.")
+    temperature: float | None = Field(None, ge=0, le=2, description="0 is the most predictable.")
+    max_tokens: Count | None = Field(None, description="Most tokens of an answer.")
+    tool_rounds: Count = Field(8, description="Rounds of tool calls in one turn.")
+
+
+class ScenarioSection(Section):
+    """A part the assistant can play; what it does not say is taken from `[assistant]`."""
+
+    title: str | None = Field(None, description="What clients show.")
+    instructions: str = Field(description="System prompt; {username} may stand in it.")
+    examples: tuple[ExampleTurn, ...] | None = Field(None, description="Turns shown before the first.")
+    voice: VoiceSection | None = Field(None, description="Voice of spoken answers.")
+    llm: str | None = Field(None, description="A named model.")
+    temperature: float | None = Field(None, ge=0, le=2, description="0 is the most predictable.")
+
+
+class TransportSection(ProviderSection):
+    """A door."""
+
+    mount: Mount = Field("/", validate_default=True, description="Prefix of all its routes.")
+    auth: str | None = Field(None, description="Name of the [auth.NAME] section that guards it.")
+
+
+class AuthSection(ProviderSection):
+    """A way to say who somebody is."""
+
+
+class ExtensionSection(ProviderSection):
+    """Something that stands around turns, offers tools, scans uploads or watches."""
+
+
+class Config(Section):
+    """The whole file."""
+
+    server: ServerSection = Field(ServerSection(), description="Where and how the server listens.")
+    llm: ChainSection | None = Field(None, description="The language model.")
+    stt: ChainSection | None = Field(None, description="The speech recogniser.")
+    tts: ChainSection | None = Field(None, description="The voice.")
+    realtime: ChainSection | None = Field(None, description="The speech-to-speech model.")
+    vad: ProviderSection | None = Field(None, description="The voice activity detector.")
+    session: SessionSection = Field(SessionSection(), description="Where conversations are kept.")
+    assistant: AssistantSection = Field(AssistantSection(), description="What conversations start from.")
+    scenarios: dict[str, ScenarioSection] = Field(default_factory=dict, description="Parts to play.")
+    transport: tuple[TransportSection, ...] = Field((), description="The doors.")
+    auth: dict[str, AuthSection] = Field(default_factory=dict, description="Ways to say who somebody is.")
+    extension: tuple[ExtensionSection, ...] = Field((), description="Extensions, outermost first.")
+    audio: AudioSection = Field(AudioSection(), description="Stored spoken answers.")
+    limits: LimitsSection = Field(LimitsSection(), description="How much anybody may ask for.")
+    timeouts: TimeoutsSection = Field(TimeoutsSection(), description="Seconds of waiting.")

@@ -1,0 +1,47 @@
+"""Holding a built object against the Protocol of its kind: pluggy checks the names of arguments only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from jackfield.contracts.auth import Auth
+from jackfield.contracts.llm import LLM
+from jackfield.contracts.realtime import Realtime
+from jackfield.contracts.session import Records, SessionStore, Shared, Signals, Windows
+from jackfield.contracts.stt import STT
+from jackfield.contracts.transport import Transport
+from jackfield.contracts.tts import TTS
+from jackfield.contracts.vad import VAD
+from jackfield.plugin import Kind, Role
+
+CONTRACTS: Final[Mapping[Kind, type]] = {
+    "llm": LLM,
+    "stt": STT,
+    "tts": TTS,
+    "session": SessionStore,
+    "transport": Transport,
+    "realtime": Realtime,
+    "vad": VAD,
+    "auth": Auth,
+}
+"""What the object of each kind must be. Extensions build several kinds of object."""
+
+ROLE_CONTRACTS: Final[Mapping[Role, type]] = {
+    "windows": Windows,
+    "records": Records,
+    "signals": Signals,
+    "shared": Shared,
+}
+
+
+def missing_members(built: object, contract: type) -> list[str]:
+    """Names that a runtime-checkable Protocol has and the object lacks."""
+    protocols = [base for base in contract.__mro__ if getattr(base, "_is_protocol", False)]
+    members = {
+        name
+        for base in protocols
+        for name, value in vars(base).items()
+        if not name.startswith("_") and (callable(value) or isinstance(value, property))
+    }
+    return sorted(name for name in members if not hasattr(built, name))

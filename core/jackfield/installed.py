@@ -1,0 +1,38 @@
+"""What plugins are installed, known from entry points alone: nothing is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from jackfield.plugin import PROJECT, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPlugin:
+    """A plugin that is installed."""
+
+    kind: Kind
+    name: str
+    module: str
+    distribution: str
+    version: str
+
+
+def group_of(kind: Kind) -> str:
+    """Entry-point group of a kind."""
+    return f"{PROJECT}.{kind}"
+
+
+def installed(kind: Kind) -> list[InstalledPlugin]:
+    """List the plugins of a kind by name; two distributions may offer the same one."""
+    return [
+        InstalledPlugin(
+            kind=kind,
+            name=point.name,
+            module=point.value,
+            distribution=point.dist.name if point.dist else "unknown",
+            version=point.dist.version if point.dist else "",
+        )
+        for point in sorted(entry_points(group=group_of(kind)), key=lambda point: point.name)
+    ]

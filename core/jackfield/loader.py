@@ -1,0 +1,252 @@
+"""Finding plugins by entry point, checking them and building their objects.
+
+stevedore finds and imports one driver at a time, pluggy checks its hooks and calls its factory. A plugin
+that nothing names is never imported. One `Loader` serves one server; there is no global manager.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any, Final
+
+import pluggy
+from pydantic import ValidationError
+from stevedore.driver import DriverManager
+
+from jackfield import hookspecs
+from jackfield.config.validation import problems_of
+from jackfield.conformity import CONTRACTS, ROLE_CONTRACTS, missing_members
+from jackfield.errors import (
+    JackfieldError,
+    PluginCannotLoad,
+    PluginCannotStart,
+    PluginNotFound,
+    PluginWrongContract,
+    PluginWrongOptions,
+    Problem,
+)
+from jackfield.installed import InstalledPlugin, group_of, installed
+from jackfield.plugin import API, KINDS, PROJECT, Kind, Options, PluginInfo, Site
+
+logger = logging.getLogger(__name__)
+
+_EXTENSION_HOOKS: Final = ("make_tools", "make_scanner", "make_turn_wrapper", "make_observer")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin that was imported and describes itself."""
+
+    info: PluginInfo
+    module: ModuleType
+
+
+class _Driver(DriverManager[ModuleType]):
+    """Imports one plugin's module.
+
+    The entry points are read afresh: stevedore's own cache on disk can hide a plugin that was just
+    installed, and forgets which distribution it came from.
+    """
+
+    def list_entry_points(self) -> list[EntryPoint]:
+        return list(entry_points(group=self.namespace))
+
+
+class Loader:
+    """Finds, checks and builds plugins for one server."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._loaded: dict[tuple[Kind, str], Plugin] = {}
+
+    def load(self, kind: Kind, name: str, section: str) -> Plugin:
+        """Import a plugin and check what it says of itself; later calls give the same one.
+
+        :raises PluginNotFound: unknown or installed twice; nothing was imported.
+        :raises PluginCannotLoad: its module could not be imported.
+        :raises PluginWrongContract: its hooks or its description are not right.
+        """
+        if (kind, name) not in self._loaded:
+            self._find(kind, name, section)
+            module = self._import(kind, name, section)
+            self._register(module, kind, name, section)
+            try:
+                info = self._describe(module, kind, name, section)
+            except PluginWrongContract:
+                self._manager.unregister(module)
+                raise
+            self._loaded[kind, name] = Plugin(info, module)
+        return self._loaded[kind, name]
+
+    def validate(self, plugin: Plugin, options: Mapping[str, Any], section: str) -> Options:
+        """Check options against the plugin's model.
+
+        :raises PluginWrongOptions: with every option that does not fit.
+        """
+        try:
+            return plugin.info.options.model_validate(dict(options))
+        except ValidationError as error:
+            prefix = f"{section}.options"
+            problems = problems_of(error, plugin.info.options, options, prefix)
+            raise PluginWrongOptions(*(self._name_owner(p, plugin, prefix) for p in problems)) from None
+
+    def build(self, plugin: Plugin, options: Options, site: Site) -> object:
+        """Call the plugin's factory, through every extension's wrapper, and check what it built.
+
+        :raises PluginCannotLoad: the SDK that it needs is not installed.
+        :raises PluginCannotStart: the factory failed.
+        :raises PluginWrongContract: the object is not what its kind promises.
+        """
+        kind = plugin.info.kind
+        built = self._call(f"make_{kind}", plugin, options, site)
+        contracts: list[type] = [CONTRACTS[kind]]
+        if kind == "session":
+            contracts += [ROLE_CONTRACTS[role] for role in plugin.info.capabilities(options).roles]
+        for contract in contracts:
+            missing = missing_members(built, contract)
+            if missing:
+                message = f'"{plugin.info.name}" built a {type(built).__name__} without {", ".join(missing)}'
+                reason = f"{message}, which the contract {contract.__name__} has."
+                raise PluginWrongContract(Problem(site.section, reason, "Update the plugin."))
+        return built
+
+    def build_extension(self, plugin: Plugin, options: Options, site: Site) -> dict[str, object]:
+        """Call each extension hook that the plugin implements; gives the objects by hook name."""
+        callers = self._manager.get_hookcallers(plugin.module) or []
+        names = [caller.name for caller in callers if caller.name in _EXTENSION_HOOKS]
+        return {name: self._call(name, plugin, options, site) for name in names}
+
+    def _find(self, kind: Kind, name: str, section: str) -> None:
+        """Refuse unknown and doubled names before anything is imported."""
+        plugins = installed(kind)
+        matches = [plugin for plugin in plugins if plugin.name == name]
+        if len(matches) == 1:
+            return
+        if matches:
+            owners = " and ".join(sorted({plugin.distribution for plugin in matches}))
+            message = f'The {kind} plugin "{name}" is installed twice, by {owners}.'
+            raise PluginNotFound(Problem(section, message, "Uninstall one of them."))
+        problem = Problem(section, f'No {kind} plugin "{name}" is installed.', _suggest(kind, name, plugins))
+        raise PluginNotFound(problem)
+
+    def _import(self, kind: Kind, name: str, section: str) -> ModuleType:
+        def fail(_manager: object, _point: EntryPoint, error: BaseException) -> None:
+            raise error
+
+        try:
+            driver = _Driver(group_of(kind), name, on_load_failure_callback=fail)
+        except Exception as error:
+            logger.debug("importing %s plugin %s failed", kind, name, exc_info=True)
+            problem = Problem(
+                section,
+                f'The {kind} plugin "{name}" cannot be imported: {type(error).__name__}: {error}.',
+                "Mend or reinstall it; a plugin's module must import without its SDK.",
+            )
+            raise PluginCannotLoad(problem) from error
+        module: object = driver.extensions[0].plugin  # `.driver` is wrong when the object is falsy
+        if not isinstance(module, ModuleType):
+            message = f'The entry point of the {kind} plugin "{name}" does not name a module.'
+            raise PluginWrongContract(Problem(section, message, "Name the module alone, without an object."))
+        return module
+
+    def _register(self, module: ModuleType, kind: Kind, name: str, section: str) -> None:
+        try:
+            self._manager.register(module, f"{kind}:{name}")
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            self._manager.unregister(module)
+            reason = " ".join(str(error).split())
+            message = f'The {kind} plugin "{name}" does not fit the hooks: {reason}.'
+            raise PluginWrongContract(Problem(section, message, "Update the plugin.")) from error
+
+    def _describe(self, module: ModuleType, kind: Kind, name: str, section: str) -> PluginInfo:
+        """Ask the plugin for its description and hold it against its entry point."""
+
+        def wrong(message: str) -> PluginWrongContract:
+            return PluginWrongContract(
+                Problem(section, f'The {kind} plugin "{name}" {message}.', "Update the plugin.")
+            )
+
+        hooks = {caller.name for caller in self._manager.get_hookcallers(module) or []}
+        if "plugin_info" not in hooks:
+            raise wrong("has no plugin_info()")
+        if kind != "extension" and f"make_{kind}" not in hooks:
+            raise wrong(f"has no make_{kind}(options, site)")
+        info = module.plugin_info()
+        if not isinstance(info, PluginInfo):
+            raise wrong("does not give a PluginInfo")
+        if (info.kind, info.name) != (kind, name):
+            raise wrong(f'describes itself as {info.kind} "{info.name}"')
+        if info.api > API:
+            raise wrong(f"needs plugin interface {info.api}, this is {API}")
+        return info
+
+    def _call(self, hook: str, plugin: Plugin, options: Options, site: Site) -> object:
+        others = [other.module for other in self._loaded.values() if other.module is not plugin.module]
+        drivers = [module for module in others if self._answers(module, hook)]
+        caller = self._manager.subset_hook_caller(hook, drivers)
+        try:
+            built: object = caller(options=options, site=site)
+        except ImportError as error:
+            raise PluginCannotLoad(_missing_sdk(plugin.info, site.section, error)) from error
+        except Exception as error:
+            logger.debug("building %s failed", site.section, exc_info=True)
+            known = isinstance(error, JackfieldError | OSError)
+            reason = str(error).rstrip(".") if known else f"{type(error).__name__} in its {hook}"
+            message = f'"{plugin.info.name}" cannot be built: {reason}.'
+            raise PluginCannotStart(Problem(site.section, message, "")) from error
+        return built[0] if isinstance(built, list) and hook in _EXTENSION_HOOKS else built
+
+    def _answers(self, module: ModuleType, hook: str) -> bool:
+        """Whether the module answers the hook itself, and does not merely wrap whoever does."""
+        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        return any(i.plugin is module and not (i.wrapper or i.hookwrapper) for i in implementations)
+
+    def _name_owner(self, problem: Problem, plugin: Plugin, prefix: str) -> Problem:
+        match = re.fullmatch(r'There is no key "(.+)" here\.', problem.message)
+        if not match:
+            return problem
+        owners = self._owners_of(match.group(1), plugin.info)
+        message = f'"{plugin.info.name}" has no option "{match.group(1)}".'
+        if owners:
+            fix = f"It is an option of {' and '.join(owners)}: remove it."
+        else:
+            fix = problem.fix.replace("Known keys", "Its options")
+        return Problem(problem.section, message, fix)
+
+    def _owners_of(self, option: str, info: PluginInfo) -> list[str]:
+        owners = []
+        for other in installed(info.kind):
+            if other.name == info.name:
+                continue
+            try:
+                fields = self.load(info.kind, other.name, "").info.options.model_fields
+            except JackfieldError:
+                continue  # a broken plugin that nobody asked for
+            if option in fields:
+                owners.append(f'"{other.name}"')
+        return owners
+
+
+def _suggest(kind: Kind, name: str, plugins: list[InstalledPlugin]) -> str:
+    names = [plugin.name for plugin in plugins]
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f'Did you mean "{close[0]}"?'
+    elsewhere = [other for other in KINDS if any(plugin.name == name for plugin in installed(other))]
+    if elsewhere:
+        return f'"{name}" is a plugin of kind {elsewhere[0]}.'
+    return f"Installed: {', '.join(names) or 'none'}."
+
+
+def _missing_sdk(info: PluginInfo, section: str, error: ImportError) -> Problem:
+    what = f'"{info.name}" needs the package {error.name or "?"}, which cannot be imported.'
+    fix = f"pip install '{info.extra}'" if info.extra else "Install what the plugin needs."
+    return Problem(section, what, fix)
