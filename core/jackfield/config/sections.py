@@ -140,7 +140,9 @@ class LimitsSection(Section):
     address_per_minute: Count = Field(
         60, description="Requests a minute of one IP address, for requests without an authenticated user."
     )
-    waiting_turns: Count = Field(8, description="Turns of one conversation that may wait for the running one.")
+    waiting_turns: Count = Field(
+        8, description="Turns of one conversation that may wait for the running one."
+    )
     audio_bytes: Count = Field(10 * MIB, description="Size of a recorded message.")
     audio_seconds: Positive = Field(300, description="Length of a recorded message.")
 

@@ -1,0 +1,1 @@
+"""What happens between a user's message and the answer."""

@@ -1,0 +1,137 @@
+"""The assistant: a message in, an answer out, and the conversation remembered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from jackfield.assembly import Assembly, Built
+from jackfield.contracts.extension import Event, Upload
+from jackfield.contracts.panel import Clips, Metrics
+from jackfield.contracts.session import Window
+from jackfield.contracts.stt import TranscriptionSettings
+from jackfield.contracts.tts import TTS, SpeechSettings
+from jackfield.contracts.turn import ClipAnswer, TurnOutput, TurnRequest
+from jackfield.dialogue.clip import ClipReader, Speaker
+from jackfield.dialogue.order import TurnOrder
+from jackfield.dialogue.scenarios import ScenarioTable
+from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.turn import Turn, TurnRunner
+from jackfield.dialogue.voices import voice_for
+from jackfield.dialogue.waterfall import Waterfall
+from jackfield.errors import FieldError, ProtocolError
+
+_PIECES_AHEAD: Final = 64
+"""Sentences that may wait to be spoken; a model that is further ahead waits."""
+
+
+class DialogueAssistant:
+    """Answers messages with the providers of an assembly. Implements `contracts.panel.Assistant`."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        *,
+        sessions: SessionService,
+        scenarios: ScenarioTable,
+        clips: Clips,
+        metrics: Metrics,
+        publish: Callable[[Event], None],
+    ) -> None:
+        config = assembly.config
+        self._assembly = assembly
+        self._sessions = sessions
+        self._scenarios = scenarios
+        self._language = config.assistant.language
+        self._order = TurnOrder(config.limits.waiting_turns)
+        self._runner = TurnRunner(assembly, sessions, metrics, publish)
+        audio_total = metrics.counter(
+            "jackfield_audio_total", "Steps of audio processing.", ["stage", "outcome"]
+        )
+        self._reader = ClipReader(assembly.scanners, config.limits, config.timeouts, audio_total)
+        self._speaker = Speaker(clips, config.timeouts, audio_total)
+
+    async def reply(self, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
+        """Answer a message; see `contracts.panel.Assistant.reply`."""
+        waterfall = Waterfall()
+        key = self._sessions.key(request.conversation)
+        async with self._order.turn(key):
+            turn = await self._begin(request, key, waterfall)
+            async with aclosing(self._runner.run(turn)) as outputs:
+                async for output in outputs:
+                    yield output
+
+    async def reply_to_clip(self, request: TurnRequest, upload: Upload) -> ClipAnswer:
+        """Answer a recorded message; see `contracts.panel.Assistant.reply_to_clip`."""
+        stt = self._assembly.stt.default
+        if stt is None:
+            raise ProtocolError(422, "voice_not_configured", "This server takes no recorded messages.")
+        waterfall = Waterfall()
+        key = self._sessions.key(request.conversation)
+        async with self._order.turn(key):
+            settings = TranscriptionSettings(request.language or self._language)
+            text = await self._reader.read(upload, stt, settings, waterfall)
+            spoken = replace(request, text=text, message_type="voice")
+            turn = await self._begin(spoken, key, waterfall)
+            clip = await self._answer_aloud(turn, self._assembly.tts.default)
+            return ClipAnswer(turn.answer, text, clip)
+
+    async def _begin(self, request: TurnRequest, key: str, waterfall: Waterfall) -> Turn:
+        """Find what the turn works with.
+
+        :raises ProtocolError: for a scenario or a model that is not configured.
+        """
+        part = self._scenarios.part(request.scenario)
+        llm = self._assembly.llm.get(request.llm or part.llm)
+        if llm is None:
+            detail = "There is no such model."
+            error = FieldError("model", "invalid_choice", detail)
+            raise ProtocolError(422, "invalid_request", detail, (error,))
+        window = await self._sessions.window(request.conversation)
+        first = window is None or not window.messages
+        return Turn(replace(request, first=first), key, window or Window(), part, llm, waterfall)
+
+    async def _answer_aloud(self, turn: Turn, tts: Built[TTS] | None) -> str | None:
+        """Run the turn, speaking each sentence as soon as it is written; gives the clip's name."""
+        if tts is None:
+            async with aclosing(self._runner.run(turn)) as outputs:
+                async for _ in outputs:
+                    pass
+            return None
+        clip: str | None = None
+        failure: Exception | None = None
+        send, receive = anyio.create_memory_object_stream[str](_PIECES_AHEAD)
+        voice = voice_for(turn.request.voice, turn.window.preferences, turn.part.voice)
+
+        async def speak() -> None:
+            nonlocal clip
+            clip = await self._speaker.speak(receive, tts, SpeechSettings(voice), turn.waterfall)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(speak)
+            try:
+                await self._write(turn, send)
+            except Exception as error:  # raised below, so that it does not arrive in a group
+                failure = error
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return clip
+
+    async def _write(self, turn: Turn, pieces_out: MemoryObjectSendStream[str]) -> None:
+        """Run the turn and send its sentences as they become complete."""
+        from jackfield.dialogue.pieces import Pieces  # needs the extra `audio`
+
+        pieces = Pieces(turn.request.language or self._language)
+        async with pieces_out, aclosing(self._runner.run(turn)) as outputs:
+            async for output in outputs:
+                if isinstance(output, str):
+                    for piece in pieces.add(output):
+                        await pieces_out.send(piece)
+            for piece in pieces.end():
+                await pieces_out.send(piece)

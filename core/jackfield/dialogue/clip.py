@@ -1,0 +1,198 @@
+"""Recorded messages: from an upload to a transcript, and from an answer to a stored clip."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import partial
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from jackfield.assembly import Built
+from jackfield.config.sections import LimitsSection, TimeoutsSection
+from jackfield.contracts.extension import Scanner, Upload
+from jackfield.contracts.panel import Clips, Metric
+from jackfield.contracts.stt import STT, STTStream, Transcript, TranscriptionSettings
+from jackfield.contracts.tts import TTS, SpeechSettings, TTSOutput
+from jackfield.dialogue.failures import client_error
+from jackfield.dialogue.waterfall import Waterfall
+from jackfield.errors import FieldError, ProtocolError, ProviderBadReply, ProviderError, ProviderTimedOut
+from jackfield.resilience.guard import guard
+from jackfield.resilience.retry import retrying
+from jackfield.text import normalise
+
+logger = logging.getLogger(__name__)
+
+
+class ClipReader:
+    """Checks, decodes and transcribes uploads."""
+
+    def __init__(
+        self,
+        scanners: Sequence[Built[Scanner]],
+        limits: LimitsSection,
+        timeouts: TimeoutsSection,
+        audio_total: Metric,
+    ) -> None:
+        self._scanners = scanners
+        self._limits = limits
+        self._timeouts = timeouts
+        self._audio_total = audio_total
+        self._decoders = anyio.CapacityLimiter(2)  # decoding is short; a crowd of uploads shall not take all
+
+    async def read(
+        self, upload: Upload, stt: Built[STT], settings: TranscriptionSettings, waterfall: Waterfall
+    ) -> str:
+        """Give the words of a recorded message.
+
+        :raises ProtocolError: when it is refused, cannot be used, or holds no words.
+        """
+        self._check(upload)
+        await self._scan(upload)
+        pcm = await self._decode(upload)
+        waterfall.reached("decoded")
+        transcript = await self._transcribe(pcm, stt, settings)
+        waterfall.reached("transcript")
+        text = normalise(transcript.text)
+        if not text:
+            raise ProtocolError(422, "no_speech", "No words could be heard in the recording.")
+        return text
+
+    def _check(self, upload: Upload) -> None:
+        from jackfield.audio.sniff import matches_label, sniff
+
+        if len(upload.data) > self._limits.audio_bytes:
+            raise ProtocolError(413, "audio_too_large", "The recording is too large.")
+        container = sniff(upload.data)
+        if container is None or not matches_label(upload.media_type, container):
+            raise ProtocolError(415, "unsupported_audio_type", "This type of recording is not accepted.")
+
+    async def _scan(self, upload: Upload) -> None:
+        for scanner in self._scanners:
+            try:
+                clean = await scanner.object.scan(upload)
+            except ProviderError as error:
+                logger.warning("%s cannot scan: %s", scanner.section, type(error).__name__)
+                raise ProtocolError(503, "scanner_unavailable", "Uploads cannot be checked now.") from error
+            if not clean:
+                raise _invalid("file_rejected", "The file was rejected.")
+
+    async def _decode(self, upload: Upload) -> bytes:
+        from jackfield.audio.decode import AudioTooLong, Undecodable, decode
+
+        call = partial(decode, upload.data, max_s=self._limits.audio_seconds)
+        try:
+            pcm = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._decoders)
+        except AudioTooLong:
+            self._audio_total.inc("decode", "error")
+            raise _invalid("audio_too_long", "The recording is too long.") from None
+        except Undecodable:
+            self._audio_total.inc("decode", "error")
+            raise _invalid("audio_undecodable", "The recording cannot be decoded.") from None
+        self._audio_total.inc("decode", "ok")
+        return pcm
+
+    async def _transcribe(self, pcm: bytes, stt: Built[STT], settings: TranscriptionSettings) -> Transcript:
+        try:
+            transcript = await retrying(partial(self._hear, pcm, stt.object, settings))
+        except ProviderError as error:
+            self._audio_total.inc("stt", "error")
+            logger.warning("%s (%s) failed: %s: %s", stt.section, stt.plugin, type(error).__name__, error)
+            raise client_error("stt", error) from error
+        self._audio_total.inc("stt", "ok")
+        return transcript
+
+    async def _hear(self, pcm: bytes, stt: STT, settings: TranscriptionSettings) -> Transcript:
+        try:
+            with anyio.fail_after(self._timeouts.stt_seconds):
+                async with stt.stream(settings) as stream:
+                    stream.push(pcm)
+                    stream.end_utterance()
+                    return await _final(stream)
+        except TimeoutError:
+            raise ProviderTimedOut("no transcript in time") from None
+
+
+async def _final(stream: STTStream) -> Transcript:
+    transcripts = aiter(stream)
+    try:
+        async for transcript in transcripts:
+            if transcript.kind == "final":
+                return transcript
+    finally:
+        if isinstance(transcripts, AsyncGenerator):
+            await transcripts.aclose()
+    raise ProviderBadReply("the stream ended without a final transcript")
+
+
+def _invalid(code: str, detail: str) -> ProtocolError:
+    return ProtocolError(422, code, detail, (FieldError("audio", code, detail),))
+
+
+class Speaker:
+    """Speaks answers while they are written, and stores them."""
+
+    def __init__(self, clips: Clips, timeouts: TimeoutsSection, audio_total: Metric) -> None:
+        self._clips = clips
+        self._timeouts = timeouts
+        self._audio_total = audio_total
+
+    async def speak(
+        self,
+        pieces: MemoryObjectReceiveStream[str],
+        tts: Built[TTS],
+        settings: SpeechSettings,
+        waterfall: Waterfall,
+    ) -> str | None:
+        """Speak the pieces as they come; gives the clip's name, None when the voice failed."""
+        async with pieces:
+            try:
+                clip = await self._speak(pieces, tts.object, settings, waterfall)
+            except (ProviderError, OSError) as error:
+                logger.warning("%s (%s) failed: %s: %s", tts.section, tts.plugin, type(error).__name__, error)
+            except Exception:  # a voice that breaks its contract costs the sound, not the answer
+                logger.exception("%s (%s) failed", tts.section, tts.plugin)
+            else:
+                self._audio_total.inc("tts", "ok")
+                waterfall.reached("spoken")
+                return clip
+            self._audio_total.inc("tts", "error")
+            async for _ in pieces:
+                pass  # who writes the answer must not wait for a voice that is gone
+            return None
+
+    async def _speak(
+        self,
+        pieces: MemoryObjectReceiveStream[str],
+        tts: TTS,
+        settings: SpeechSettings,
+        waterfall: Waterfall,
+    ) -> str:
+        sound = bytearray()
+        async for piece in pieces:
+            waterfall.reached("first_sentence")
+            await self._say(piece, tts, settings, sound, waterfall)
+        if not sound:
+            raise ProviderBadReply("no sound came")
+        return await self._clips.save(bytes(sound), tts.rate_hz(settings.voice))
+
+    async def _say(
+        self, piece: str, tts: TTS, settings: SpeechSettings, sound: bytearray, waterfall: Waterfall
+    ) -> None:
+        spoken = guard(
+            partial(tts.synthesize, piece, settings),
+            first_s=self._timeouts.tts_seconds,
+            total_s=self._timeouts.request_seconds,
+            useful=_is_sound,
+        )
+        async with aclosing(spoken) as outputs:
+            async for output in outputs:
+                if isinstance(output, bytes):
+                    waterfall.reached("first_audio")
+                    sound += output
+
+
+def _is_sound(output: TTSOutput) -> bool:
+    return isinstance(output, bytes) and bool(output)

@@ -1,0 +1,48 @@
+"""Cutting text that is still being written into pieces that can be spoken already."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sentencex import get_sentence_boundaries
+
+_ENDERS: Final = frozenset(".!?…。！？｡।॥؟۔።\n")  # noqa: RUF001  # full stops of other scripts are meant
+_LONGEST: Final = 400
+"""Characters after which a text without any end is cut at a space, so that speech begins all the same."""
+
+
+class Pieces:
+    """Takes text as it comes and gives whole sentences, looking only at what was not given yet."""
+
+    def __init__(self, language: str | None) -> None:
+        self._language = (language or "en").partition("-")[0]
+        self._rest = ""
+
+    def add(self, text: str) -> list[str]:
+        """Take more text; gives the sentences that are complete now."""
+        self._rest += text
+        if len(self._rest) > _LONGEST:
+            return self._cut()
+        if _ENDERS.isdisjoint(self._rest[:-1]):
+            return []  # the usual case, a word in the middle of a sentence, costs no more than this
+        return self._cut()
+
+    def end(self) -> list[str]:
+        """Give what is left, once no more text comes."""
+        rest, self._rest = self._rest, ""
+        return self._spoken([rest])
+
+    def _cut(self) -> list[str]:
+        *done, last = self._sentences()
+        if not done and len(last) > _LONGEST:
+            at = last.rfind(" ", 0, _LONGEST) + 1 or _LONGEST
+            done, last = [last[:at]], last[at:]
+        self._rest = last
+        return self._spoken(done)
+
+    def _sentences(self) -> list[str]:
+        return [boundary["text"] for boundary in get_sentence_boundaries(self._language, self._rest)]
+
+    @staticmethod
+    def _spoken(texts: list[str]) -> list[str]:
+        return [text.strip() for text in texts if any(map(str.isalnum, text))]

@@ -1,0 +1,88 @@
+"""Scenarios: the parts that the assistant can play, and the messages each begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jackfield.config.sections import AssistantSection, Config, ExampleTurn, ScenarioSection, VoiceSection
+from jackfield.contracts.llm import Message
+from jackfield.contracts.panel import ScenarioInfo
+from jackfield.contracts.tts import Voice
+from jackfield.errors import ProtocolError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How the assistant behaves: where its prompt begins, its voice and its model."""
+
+    opening: tuple[Message, ...]
+    voice: Voice
+    llm: str | None
+    temperature: float | None
+
+    def opening_for(self, username: str) -> tuple[Message, ...]:
+        """The first messages of a prompt, with the user's name where `{username}` stands."""
+        system, *examples = self.opening
+        if "{username}" not in system.content:
+            return self.opening
+        return (Message("system", system.content.replace("{username}", username)), *examples)
+
+
+class ScenarioTable:
+    """Every scenario of the configuration, and the assistant as it is without one."""
+
+    def __init__(self, config: Config) -> None:
+        assistant = config.assistant
+        self._plain = Part(
+            opening=_opening(assistant.instructions, assistant.examples),
+            voice=_voice(assistant.voice),
+            llm=None,
+            temperature=assistant.temperature,
+        )
+        self._parts = {name: _part(scenario, assistant) for name, scenario in config.scenarios.items()}
+        self._infos = {
+            name: ScenarioInfo(name, scenario.title or name, self._parts[name].voice)
+            for name, scenario in config.scenarios.items()
+        }
+
+    def names(self) -> Sequence[str]:
+        """Every scenario of the configuration."""
+        return list(self._parts)
+
+    def get(self, name: str) -> ScenarioInfo | None:
+        """What clients may know of one."""
+        return self._infos.get(name)
+
+    def part(self, name: str | None) -> Part:
+        """How the assistant behaves in a scenario, or without one.
+
+        :raises ProtocolError: 404 `scenario_not_found`.
+        """
+        if name is None:
+            return self._plain
+        if name not in self._parts:
+            raise ProtocolError(404, "scenario_not_found", "There is no such scenario.")
+        return self._parts[name]
+
+
+def _part(scenario: ScenarioSection, assistant: AssistantSection) -> Part:
+    examples = assistant.examples if scenario.examples is None else scenario.examples
+    temperature = assistant.temperature if scenario.temperature is None else scenario.temperature
+    return Part(
+        opening=_opening(scenario.instructions, examples),
+        voice=_voice(scenario.voice or assistant.voice),
+        llm=scenario.llm,
+        temperature=temperature,
+    )
+
+
+def _opening(instructions: str, examples: Sequence[ExampleTurn]) -> tuple[Message, ...]:
+    messages = [Message("system", instructions)]
+    for example in examples:
+        messages += [Message("user", example.user), Message("assistant", example.assistant)]
+    return tuple(messages)
+
+
+def _voice(section: VoiceSection) -> Voice:
+    return Voice(section.name, section.language, section.gender, section.accent)

@@ -1,0 +1,147 @@
+"""Conversations: where they are kept, under which key, and when they begin and end."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, cast
+
+import anyio
+
+from jackfield.assembly import Built
+from jackfield.config.sections import SessionSection
+from jackfield.contracts.auth import UserId
+from jackfield.contracts.extension import Event
+from jackfield.contracts.panel import Metrics
+from jackfield.contracts.session import (
+    Records,
+    SessionStore,
+    Shared,
+    Signals,
+    StoredMessage,
+    Window,
+    Windows,
+)
+from jackfield.contracts.turn import ConversationRef
+from jackfield.dialogue.lifetimes import Lifetimes
+from jackfield.errors import StoreUnavailable
+from jackfield.plugin import Role
+
+_SEPARATOR: Final = "\x1f"
+_ID_BYTES: Final = 16
+
+
+class SessionService:
+    """The session stores as the rest of the core and the doors see them.
+
+    Store plugins get keys that are digests: who reads the store, or guesses a client's session id,
+    learns and reaches nothing.
+    """
+
+    def __init__(
+        self,
+        stores: Mapping[Role, Built[SessionStore]],
+        *,
+        secret: bytes,
+        settings: SessionSection,
+        store_s: float,
+        metrics: Metrics,
+        publish: Callable[[Event], None],
+    ) -> None:
+        found = {role: built.object for role, built in stores.items()}  # checked when they were built
+        self.windows = cast("Windows | None", found.get("windows"))
+        self.records = cast("Records | None", found.get("records"))
+        self.signals = cast("Signals | None", found.get("signals"))
+        self.shared = cast("Shared | None", found.get("shared"))
+        self._secret = secret
+        self._issuing_key = secret or secrets.token_bytes(32)
+        self._settings = settings
+        self._store_s = store_s
+        self._lifetimes = Lifetimes(settings.ttl_seconds, metrics, publish)
+
+    def key(self, conversation: ConversationRef) -> str:
+        """The key under which a conversation is stored: a digest of mount, user and session id."""
+        text = _SEPARATOR.join(
+            (
+                conversation.mount,
+                conversation.user.section,
+                conversation.user.subject,
+                conversation.session,
+            )
+        ).encode()
+        digest = (
+            hmac.new(self._secret, text, hashlib.sha256) if self._secret else hashlib.sha256(text)
+        ).hexdigest()
+        return f"session:{digest}"
+
+    async def window(self, conversation: ConversationRef) -> Window | None:
+        """Give what is remembered; None when unknown or expired.
+
+        :raises StoreUnavailable: when the store does not answer.
+        """
+        async with self._windows() as windows:
+            return await windows.load(self.key(conversation))
+
+    async def append(
+        self, conversation: ConversationRef, messages: Sequence[StoredMessage], transport: str
+    ) -> None:
+        """Store messages as one step and restart the conversation's clock."""
+        key = self.key(conversation)
+        settings = self._settings
+        async with self._windows() as windows:
+            created = await windows.append(
+                key, messages, max_messages=settings.max_messages, ttl_s=settings.ttl_seconds
+            )
+        self._lifetimes.seen(key, transport, created=created)
+
+    async def refresh(self, conversation: ConversationRef) -> bool:
+        """Restart a conversation's clock; False when unknown or expired."""
+        key = self.key(conversation)
+        async with self._windows() as windows:
+            known = await windows.touch(key, ttl_s=self._settings.ttl_seconds)
+        if known:
+            self._lifetimes.refreshed(key)
+        return known
+
+    async def set_preferences(self, conversation: ConversationRef, preferences: Mapping[str, Any]) -> None:
+        """Replace the preferences."""
+        async with self._windows() as windows:
+            await windows.set_preferences(
+                self.key(conversation), preferences, ttl_s=self._settings.ttl_seconds
+            )
+
+    def new_session_id(self, user: UserId) -> str:
+        """Issue an unguessable session id that is this user's alone.
+
+        It proves itself, so nothing is kept for it. Without `server.secret_key` the proof holds until
+        the server stops.
+        """
+        nonce = secrets.token_urlsafe(_ID_BYTES)
+        return f"{nonce}.{self._proof(nonce, user)}"
+
+    def issued(self, conversation: ConversationRef) -> bool:
+        """Whether the session id was issued to the conversation's user."""
+        nonce, _, proof = conversation.session.partition(".")
+        return hmac.compare_digest(proof.encode(), self._proof(nonce, conversation.user).encode())
+
+    async def run(self) -> None:
+        """Notice conversations that expired, until cancelled."""
+        await self._lifetimes.run()
+
+    def _proof(self, nonce: str, user: UserId) -> str:
+        text = _SEPARATOR.join(("issued", nonce, user.section, user.subject)).encode()
+        return hmac.new(self._issuing_key, text, hashlib.sha256).hexdigest()[: 2 * _ID_BYTES]
+
+    @asynccontextmanager
+    async def _windows(self) -> AsyncIterator[Windows]:
+        """The store of expiring conversations, within the store's time limit."""
+        if self.windows is None:
+            raise RuntimeError("no session store has the role windows")
+        try:
+            with anyio.fail_after(self._store_s):
+                yield self.windows
+        except TimeoutError as error:
+            raise StoreUnavailable("the session store did not answer in time") from error

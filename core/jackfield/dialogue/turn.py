@@ -1,0 +1,211 @@
+"""Running a turn: the model, its tools, storing what was said, and telling how it went."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from typing import Final
+
+from jackfield.assembly import Assembly, Built
+from jackfield.contracts.extension import Answer, Event, ProviderFailed, TurnFinished, TurnStarted
+from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall
+from jackfield.contracts.panel import Metrics
+from jackfield.contracts.session import StoredMessage, Window
+from jackfield.contracts.tools import ToolContext
+from jackfield.contracts.turn import ToolStarted, TurnOutput, TurnRequest
+from jackfield.dialogue.failures import client_error
+from jackfield.dialogue.prompt import PromptWriter
+from jackfield.dialogue.scenarios import Part
+from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.tools import Toolbox
+from jackfield.dialogue.waterfall import Waterfall
+from jackfield.errors import ProviderBadReply, ProviderError
+from jackfield.resilience.guard import guard
+
+logger = logging.getLogger(__name__)
+
+_KEY_CHARS: Final = 20
+"""How much of a session's key is logged: enough to tell sessions apart."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a turn works with."""
+
+    request: TurnRequest
+    key: str
+    window: Window
+    part: Part
+    llm: Built[LLM]
+    waterfall: Waterfall
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    pieces: list[str] = field(default_factory=list)
+    """The answer so far, as it came."""
+
+    @property
+    def answer(self) -> str:
+        """The whole answer, trimmed."""
+        return "".join(self.pieces).strip()
+
+
+class TurnRunner:
+    """Runs turns with the models and tools of an assembly."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        sessions: SessionService,
+        metrics: Metrics,
+        publish: Callable[[Event], None],
+    ) -> None:
+        config = assembly.config
+        self._sessions = sessions
+        self._publish = publish
+        self._timeouts = config.timeouts
+        self._rounds = config.assistant.tool_rounds
+        self._max_tokens = config.assistant.max_tokens
+        self._wrappers = [built.object for built in reversed(assembly.turn_wrappers)]
+        self._prompts = PromptWriter(config.session.max_messages, config.assistant.max_tokens)
+        self._toolbox = Toolbox(assembly.tools, config.timeouts.tool_seconds)
+        self._stage_seconds = metrics.histogram(
+            "jackfield_stage_seconds",
+            "Seconds from the beginning of a turn to each of its stages.",
+            ["transport", "stage"],
+        )
+
+    async def run(self, turn: Turn) -> AsyncGenerator[TurnOutput, None]:
+        """Yield what the turn says, store it, then yield its `Finish`.
+
+        :raises ProtocolError: when the model failed; nothing was stored.
+        :raises StoreUnavailable: when the turn cannot be stored.
+        """
+        request = turn.request
+        outcome = "cancelled"
+        self._publish(TurnStarted(request.transport, turn.key, turn.id))
+        try:
+            finish = Finish("stop")
+            async with aclosing(self._wrapped(turn)(request)) as outputs:
+                async for output in outputs:
+                    if isinstance(output, str):
+                        if not turn.pieces:
+                            turn.waterfall.reached("first_token")
+                        turn.pieces.append(output)
+                        yield output
+                    elif isinstance(output, Finish):
+                        finish = output
+                    else:
+                        yield output
+            turn.waterfall.reached("answered")
+            if not turn.answer:
+                raise ProviderBadReply("the answer is empty")
+            await self._store(turn)
+            outcome = "ok"
+            yield finish
+        except ProviderError as error:
+            outcome = "failed"
+            self._report(turn, error)
+            raise client_error("llm", error) from error
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            self._finished(turn, outcome)
+
+    def _wrapped(self, turn: Turn) -> Answer:
+        """The answer of the model, inside every extension that stands around turns."""
+        answer: Answer = partial(self._answer, turn)
+        for wrapper in self._wrappers:
+            answer = partial(wrapper.around_turn, answer=answer)
+        return answer
+
+    async def _answer(self, turn: Turn, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
+        """Ask the model, call the tools that it wants, and ask again."""
+        messages = self._prompts.write(
+            turn.key, turn.window, turn.part, turn.llm, request.text, request.username
+        )
+        context = ToolContext(request.conversation.user, turn.key)
+        for round_number in range(self._rounds + 1):
+            said: list[str] = []
+            calls: list[ToolCall] = []
+            finish = Finish("stop")
+            offered = round_number < self._rounds
+            async with aclosing(self._generate(turn, messages, tools=offered)) as outputs:
+                async for output in outputs:
+                    if isinstance(output, ToolCall):
+                        calls.append(output)
+                    elif isinstance(output, Finish):
+                        finish = output
+                    else:
+                        said.append(output)
+                        yield output
+            if not calls or not offered:
+                yield finish
+                return
+            messages.append(Message("assistant", "".join(said), tool_calls=tuple(calls)))
+            for call in calls:
+                yield ToolStarted(call.id, call.name)
+                result, finished = await self._toolbox.call(call, context)
+                messages.append(result)
+                yield finished
+
+    def _generate(
+        self, turn: Turn, messages: list[Message], *, tools: bool
+    ) -> AsyncGenerator[LLMOutput, None]:
+        request = GenerationRequest(
+            messages=tuple(messages),
+            tools=self._toolbox.specs if tools else (),
+            temperature=turn.part.temperature,
+            max_tokens=self._max_tokens,
+            conversation=turn.key,
+            user=sha256(str(turn.request.conversation.user).encode()).hexdigest()[:32],
+        )
+        return guard(
+            partial(turn.llm.object.generate, request),
+            first_s=self._timeouts.llm_first_seconds,
+            total_s=self._timeouts.llm_total_seconds,
+            useful=_is_useful,
+        )
+
+    async def _store(self, turn: Turn) -> None:
+        request = turn.request
+        if request.storing == "nothing":
+            return
+        now = datetime.now(UTC)
+        pair = (
+            StoredMessage(request.text, request.message_type, now, is_user=True),
+            StoredMessage(turn.answer, request.message_type, now, is_user=False),
+        )
+        await self._sessions.append(request.conversation, pair, request.transport)
+        turn.waterfall.reached("stored")
+
+    def _report(self, turn: Turn, error: ProviderError) -> None:
+        llm, kind = turn.llm, type(error).__name__
+        self._publish(ProviderFailed(llm.section, llm.plugin, kind))
+        logger.warning("%s (%s) failed: %s: %s", llm.section, llm.plugin, kind, error)
+
+    def _finished(self, turn: Turn, outcome: str) -> None:
+        request, stages = turn.request, turn.waterfall.seconds()
+        self._publish(TurnFinished(request.transport, turn.key, turn.id, outcome, stages))
+        for stage, seconds in stages.items():
+            self._stage_seconds.observe(seconds, request.transport, stage)
+        logger.info(
+            "turn %s %s in %.3f s (%s), session %s, %s %s, llm %s",
+            turn.id,
+            outcome,
+            turn.waterfall.total_s(),
+            turn.waterfall,
+            turn.key[:_KEY_CHARS],
+            request.transport,
+            request.message_type,
+            turn.llm.plugin,
+        )
+
+
+def _is_useful(output: LLMOutput) -> bool:
+    return isinstance(output, ToolCall) or (isinstance(output, str) and not (not output or output.isspace()))
