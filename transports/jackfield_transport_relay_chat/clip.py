@@ -1,0 +1,102 @@
+"""Sending a stored clip, whole or in part."""
+
+from __future__ import annotations
+
+import os
+import re
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from anyio import to_thread
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from jackfield import ProtocolError
+from jackfield.contracts.panel import StoredClip
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+_CHUNK_BYTES: Final = 64 * 1024
+_RANGE: Final = re.compile(r"(\d{0,18})-(\d{0,18})")
+
+
+def no_such_clip() -> ProtocolError:
+    """The one answer for names that are malformed, unknown or expired."""
+    return ProtocolError(404, "not_found", "There is nothing at this address.")
+
+
+class ClipResponse(Response):
+    """A clip's file. Unlike Starlette's `FileResponse` it answers 416 for every bad range, and 404 for a
+    file that was cleaned up in the meantime."""
+
+    def __init__(self, clip: StoredClip) -> None:
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Cache-Control": f"private, max-age={clip.expires_in_s}",
+            "X-Content-Type-Options": "nosniff",
+        }
+        super().__init__(headers=headers, media_type=clip.media_type)
+        self._clip = clip
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            file = await to_thread.run_sync(_open, self._clip.path)
+        except FileNotFoundError:
+            raise no_such_clip() from None
+        with file:  # closing what was only read does not block
+            size_bytes = os.fstat(file.fileno()).st_size
+            first, count = 0, size_bytes
+            if scope["method"] == "GET" and (wanted := byte_range(Headers(scope=scope), size_bytes)):
+                first, count = wanted.start, len(wanted)
+                self.status_code = HTTPStatus.PARTIAL_CONTENT
+                self.headers["Content-Range"] = f"bytes {first}-{wanted.stop - 1}/{size_bytes}"
+            self.headers["Content-Length"] = str(count)
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            if scope["method"] == "GET":
+                await _send_part(file, first, count, send)
+            await send({"type": "http.response.body", "body": b""})
+
+
+def _open(path: Path) -> BinaryIO:
+    return open(path, "rb")
+
+
+async def _send_part(file: BinaryIO, first: int, count: int, send: Send) -> None:
+    file.seek(first)
+    while count > 0 and (data := await to_thread.run_sync(file.read, min(count, _CHUNK_BYTES))):
+        count -= len(data)
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def byte_range(headers: Headers, size_bytes: int) -> range | None:
+    """Give the bytes asked for; None when that is the whole file.
+
+    Several ranges, units other than bytes and conditional ranges are answered with the whole file, as
+    RFC 9110 permits.
+
+    :raises ProtocolError: 416 `range_not_satisfiable`.
+    """
+    unit, _, wanted = headers.get("range", "").partition("=")
+    if unit.strip().lower() != "bytes" or "," in wanted or "if-range" in headers:
+        return None
+    match = _RANGE.fullmatch(wanted.strip())
+    if match is None or match[0] == "-":
+        raise _bad_range(size_bytes)
+    if not match[1]:
+        part = range(max(0, size_bytes - int(match[2])), size_bytes)
+    else:
+        part = range(int(match[1]), min(size_bytes, int(match[2] or size_bytes) + 1))
+    if not part:
+        raise _bad_range(size_bytes)
+    return part
+
+
+def _bad_range(size_bytes: int) -> ProtocolError:
+    headers = {"Content-Range": f"bytes */{size_bytes}"}
+    return ProtocolError(
+        416, "range_not_satisfiable", "The file has no such range of bytes.", headers=headers
+    )
