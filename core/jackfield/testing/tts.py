@@ -1,0 +1,199 @@
+"""The conformance suite of voices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import ClassVar
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from jackfield.contracts.tts import TTS, IncrementalTTS, SpeechMark, SpeechSettings, Voice
+from jackfield.errors import ProviderError
+from jackfield.testing.cancellation import (
+    CONTROL_S,
+    Work,
+    assert_computation_stops,
+    assert_gives_control_back,
+    assert_places_are_free,
+)
+from jackfield.testing.suite import ODD_TEXTS, Suite
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A whole synthesis."""
+
+    pcm: bytes
+    marks: tuple[SpeechMark, ...]
+    rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of sound."""
+        return len(self.pcm) / 2 / self.rate_hz
+
+
+async def speech_of(tts: TTS, text: str, settings: SpeechSettings | None = None) -> Speech:
+    """Read a synthesis to its end; fails when its outputs are not as the contract says."""
+    settings = settings or SpeechSettings()
+    pcm, marks = bytearray(), []
+    async with aclosing(tts.synthesize(text, settings)) as synthesis:
+        async for output in synthesis:
+            if isinstance(output, SpeechMark):
+                marks.append(output)
+                continue
+            assert isinstance(output, bytes), f"This is no output: {type(output).__name__}"
+            assert len(output) % 2 == 0, f"A piece of {len(output)} bytes ends in the middle of a sample."
+            pcm += output
+    return Speech(bytes(pcm), tuple(marks), tts.rate_hz(settings.voice))
+
+
+class TTSSuite(Suite):
+    """Subclass it and define the fixture `tts`: a voice ready for use."""
+
+    text: ClassVar[str] = "The quick brown fox jumps over the lazy dog."
+    long_text: ClassVar[str] = " ".join(["It was the best of times, it was the worst of times."] * 12)
+    """Takes long enough to make that it can be cancelled half-way."""
+    voice: ClassVar[Voice] = Voice()
+    character_s: ClassVar[tuple[float, float]] = (0.02, 0.2)
+    """Least and most seconds of sound that a character of `text` may plausibly take."""
+    deterministic: ClassVar[bool] = False
+    """Whether the same text always gives the same bytes."""
+
+    @property
+    def settings(self) -> SpeechSettings:
+        """Settings of most tests."""
+        return SpeechSettings(voice=self.voice)
+
+    async def test_text_becomes_sound_of_a_plausible_length(self, tts: TTS) -> None:
+        least_s, most_s = (len(self.text) * seconds for seconds in self.character_s)
+        speech = await speech_of(tts, self.text, self.settings)
+        assert least_s <= speech.duration_s <= most_s, (
+            f"{len(speech.pcm)} bytes at {speech.rate_hz} Hz are {speech.duration_s:.2f} s of sound for "
+            f"{len(self.text)} characters: the rate is not honest, or the sound is not 16-bit mono."
+        )
+
+    async def test_the_sound_is_not_silence(self, tts: TTS) -> None:
+        speech = await speech_of(tts, self.text, self.settings)
+        assert speech.pcm.count(0) < len(speech.pcm)
+
+    async def test_the_rate_is_a_usual_one_and_stays(self, tts: TTS) -> None:
+        before = tts.rate_hz(self.voice)
+        await speech_of(tts, self.text, self.settings)
+        assert 8_000 <= before <= 48_000
+        assert tts.rate_hz(self.voice) == before
+
+    async def test_twice_the_speed_takes_about_half_the_time(self, tts: TTS) -> None:
+        usual = await speech_of(tts, self.text, self.settings)
+        fast = await speech_of(tts, self.text, SpeechSettings(voice=self.voice, speed=2.0))
+        assert 0.3 <= fast.duration_s / usual.duration_s <= 0.8
+
+    @pytest.mark.parametrize("text", ["", " ", "\n\t"], ids=["empty", "space", "white_space"])
+    async def test_text_with_nothing_to_say_gives_no_sound(self, tts: TTS, text: str) -> None:
+        assert (await speech_of(tts, text, self.settings)).pcm == b""
+
+    @pytest.mark.parametrize("text", [*ODD_TEXTS.values(), "...", "a"], ids=[*ODD_TEXTS, "dots", "letter"])
+    async def test_odd_text_is_spoken_or_refused_with_a_provider_error(self, tts: TTS, text: str) -> None:
+        with suppress(ProviderError):
+            await speech_of(tts, text, self.settings)
+
+    async def test_a_voice_that_it_does_not_know_still_speaks(self, tts: TTS) -> None:
+        stranger = Voice(name="no such voice", language="en", gender="female", accent="unheard-of")
+        assert (await speech_of(tts, self.text, SpeechSettings(voice=stranger))).pcm
+
+    async def test_marks_are_in_order_and_inside_the_sound(self, tts: TTS) -> None:
+        speech = await speech_of(tts, self.text, self.settings)
+        times_s = [mark.at_s for mark in speech.marks]
+        assert times_s == sorted(times_s)
+        assert all(0 <= at_s <= speech.duration_s for at_s in times_s)
+
+    async def test_two_at_once_do_not_mix(self, tts: TTS) -> None:
+        texts = (self.text, "Yes.")
+        alone = [await speech_of(tts, text, self.settings) for text in texts]
+        together: dict[str, Speech] = {}
+
+        async def speak(text: str) -> None:
+            together[text] = await speech_of(tts, text, self.settings)
+
+        async with anyio.create_task_group() as tasks:
+            for text in texts:
+                tasks.start_soon(speak, text)
+        for text, expected in zip(texts, alone, strict=True):
+            if self.deterministic:
+                assert together[text].pcm == expected.pcm
+            assert 0.6 <= together[text].duration_s / expected.duration_s <= 1.6
+
+    async def test_text_in_pieces_is_spoken_whole_when_declared(self, tts: TTS) -> None:
+        if not self.capabilities.streaming:
+            pytest.skip("It does not declare streaming.")
+        assert isinstance(tts, IncrementalTTS)
+        whole = await speech_of(tts, self.text, self.settings)
+        size_bytes = 0
+        async with aclosing(tts.stream(self._pieces(), self.settings)) as synthesis:
+            async for output in synthesis:
+                if isinstance(output, bytes):
+                    assert len(output) % 2 == 0
+                    size_bytes += len(output)
+        assert 0.6 <= size_bytes / len(whole.pcm) <= 1.6
+
+    async def test_cancelled_halfway_the_caller_has_control_at_once(self, tts: TTS) -> None:
+        await assert_gives_control_back(self._synthesis(tts, after_first=True))
+
+    async def test_cancelled_before_the_first_sound_the_caller_has_control_at_once(self, tts: TTS) -> None:
+        await assert_gives_control_back(self._synthesis(tts, after_first=False))
+
+    async def test_closed_halfway_nothing_more_is_delivered(self, tts: TTS) -> None:
+        took_s = []
+        for _ in range(3):
+            synthesis = tts.synthesize(self.long_text, self.settings)
+            await anext(synthesis)
+            begin = time.perf_counter()
+            await synthesis.aclose()
+            took_s.append(time.perf_counter() - begin)
+            with pytest.raises(StopAsyncIteration):
+                await anext(synthesis)
+        assert min(took_s) <= CONTROL_S
+
+    async def test_a_synthesis_may_be_closed_twice_and_before_it_began(self, tts: TTS) -> None:
+        for begun in (False, True):
+            synthesis = tts.synthesize(self.text, self.settings)
+            if begun:
+                await anext(synthesis)
+            await synthesis.aclose()
+            await synthesis.aclose()
+
+    async def test_the_cancelled_computation_stops(self, tts: TTS) -> None:
+        await assert_computation_stops(self._all_places(tts), self.capabilities.cancel_s)
+
+    async def test_cancelled_syntheses_give_their_places_back(self, tts: TTS) -> None:
+        async def first_output_s() -> float:
+            begin = time.perf_counter()
+            async with aclosing(tts.synthesize("Yes.", self.settings)) as synthesis:
+                await anext(synthesis)
+            return time.perf_counter() - begin
+
+        await assert_places_are_free(self._all_places(tts), self.capabilities.cancel_s, first_output_s)
+
+    async def _pieces(self) -> AsyncIterator[str]:
+        for word in self.text.split():
+            await anyio.lowlevel.checkpoint()
+            yield f"{word} "
+
+    def _all_places(self, tts: TTS) -> list[Work]:
+        return [self._synthesis(tts, after_first=True)] * (self.capabilities.max_concurrency or 2)
+
+    def _synthesis(self, tts: TTS, *, after_first: bool) -> Work:
+        async def synthesise(ready: anyio.Event) -> None:
+            if not after_first:
+                ready.set()
+            async with aclosing(tts.synthesize(self.long_text, self.settings)) as synthesis:
+                async for _output in synthesis:
+                    ready.set()
+                    await anyio.lowlevel.checkpoint()
+
+        return synthesise

@@ -1,0 +1,75 @@
+"""The scripted speech recogniser."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+import jackfield_stt_scripted
+from jackfield import Site
+from jackfield.contracts.stt import STT, STT_RATE_HZ, Transcript, TranscriptionSettings
+from jackfield.testing import STTSuite
+from jackfield.testing.stt import frames, next_of, transcribe
+from jackfield_stt_scripted import ScriptedOptions
+
+pytestmark = pytest.mark.anyio
+
+SECOND = b"\x01\x00" * STT_RATE_HZ
+
+
+def build(**options: object) -> STT:
+    site = Site("stt", "scripted", logging.getLogger("test"))
+    return jackfield_stt_scripted.make_stt(options=ScriptedOptions.model_validate(options), site=site)
+
+
+class TestScripted(STTSuite):
+    speech = SECOND * 2
+    expected_words = ("hello", "there")
+
+    @pytest.fixture
+    def stt(self) -> STT:
+        return build(transcripts=["Hello there, you."])
+
+
+class TestScriptedWithPartials(STTSuite):
+    speech = SECOND * 2
+    expected_words = ("hello", "there")
+    capabilities = jackfield_stt_scripted.plugin_info().capabilities(ScriptedOptions(partials=True))
+
+    @pytest.fixture
+    def stt(self) -> STT:
+        return build(transcripts=["Hello there, you."], partials=True, delay_s=0.01)
+
+
+async def test_without_a_script_the_transcript_says_how_long_it_was() -> None:
+    transcript = await transcribe(build(), [SECOND, SECOND[:16_000]])
+    assert transcript == Transcript("1.5 seconds of sound", "final", end_s=1.5, confidence=1.0)
+
+
+async def test_transcripts_come_in_order_and_again_from_the_first() -> None:
+    texts = []
+    async with build(transcripts=["one", "two"]).stream(TranscriptionSettings()) as stream:
+        for _ in range(3):
+            stream.push(SECOND)
+            stream.end_utterance()
+            texts.append((await next_of(stream, "final")).text)
+    assert texts == ["one", "two", "one"]
+
+
+async def test_partials_grow_with_the_sound() -> None:
+    texts = []
+    stt = build(transcripts=["one two three four"], partials=True, words_per_s=2)
+    async with stt.stream(TranscriptionSettings()) as stream:
+        for half_second in frames(SECOND * 2, STT_RATE_HZ):
+            stream.push(half_second)
+            texts.append((await next_of(stream, "partial")).text)
+    assert texts == ["one", "one two", "one two three", "one two three four"]
+
+
+async def test_a_partial_that_nobody_read_gives_way_to_the_final() -> None:
+    async with build(transcripts=["one two"], partials=True).stream(TranscriptionSettings()) as stream:
+        stream.push(SECOND)
+        stream.end_utterance()
+        first = await anext(aiter(stream))
+    assert (first.kind, first.text) == ("final", "one two")
