@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from jackfield.config.sections import (
     ChainSection,
@@ -55,7 +55,7 @@ class Providers(Generic[T]):
     def __iter__(self) -> Iterator[Built[T]]:
         """Every provider once."""
         seen = [self.default] if self.default else []
-        seen += [built for built in self.named.values()]
+        seen += self.named.values()
         return iter({id(built): built for built in seen}.values())
 
 
@@ -100,6 +100,14 @@ def assemble(config: Config) -> Assembly:
 
     :raises ConfigError: with every problem of every section.
     """
+    assembly, problems = assemble_in_part(config)
+    if problems:
+        raise ConfigError(problems)
+    return assembly
+
+
+def assemble_in_part(config: Config) -> tuple[Assembly, list[Problem]]:
+    """Build what can be built of a configuration, and say what is wrong with the rest."""
     return _Assembler(config).assemble()
 
 
@@ -110,9 +118,9 @@ class _Assembler:
         self._config = config
         self._loader = Loader()
         self._problems: list[Problem] = []
-        self._extensions: list[tuple[str, Plugin, Options]] = []
+        self._extensions: list[tuple[str, Plugin, Options, Capabilities]] = []
 
-    def assemble(self) -> Assembly:
+    def assemble(self) -> tuple[Assembly, list[Problem]]:
         config = self._config
         self._load_extensions()  # first: they may wrap the factories of all others
         assembly = Assembly(
@@ -129,14 +137,15 @@ class _Assembler:
         )
         self._check_names(assembly)
         self._check_needs(assembly)
-        if self._problems:
-            raise ConfigError(list(dict.fromkeys(self._problems)))
-        return assembly
+        return assembly, list(dict.fromkeys(self._problems))
 
-    def _prepare(self, kind: Kind, wanted: ProviderSection, section: str) -> tuple[Plugin, Options] | None:
+    def _prepare(
+        self, kind: Kind, wanted: ProviderSection, section: str
+    ) -> tuple[Plugin, Options, Capabilities] | None:
         try:
             plugin = self._loader.load(kind, wanted.use, section)
-            return plugin, self._loader.validate(plugin, wanted.options, section)
+            options = self._loader.validate(plugin, wanted.options, section)
+            return plugin, options, self._loader.capabilities(plugin, options, section)
         except PluginError as error:
             self._problems += error.problems
             return None
@@ -145,37 +154,37 @@ class _Assembler:
         prepared = self._prepare(kind, wanted, section)
         if prepared is None:
             return None
-        plugin, options = prepared
+        plugin, options, capabilities = prepared
         try:
             built = self._loader.build(plugin, options, self._site(section, plugin, mount))
         except PluginError as error:
             self._problems += error.problems
             return None
-        return Built(section, plugin.info.name, plugin.info.capabilities(options), built)
+        return Built(section, plugin.info.name, capabilities, built)
 
     def _site(self, section: str, plugin: Plugin, mount: str = "") -> Site:
         logger = logging.getLogger(f"jackfield.{plugin.info.kind}.{plugin.info.name}")
-        others = {extension.info.name: options for _, extension, options in self._extensions}
+        others = {extension.info.name: options for _, extension, options, _ in self._extensions}
         return Site(section, plugin.info.name, logger, mount, others)
 
     def _providers(self, kind: Kind, chain: ChainSection | None) -> Providers[Any]:
         if chain is None:
             return Providers()
         default = self._build(kind, chain, kind)
-        named: dict[str, Built[Any]] = {}
+        named: dict[str, Built[Any] | None] = {}
         for name, wanted in chain.named.items():
             built = self._build(kind, wanted, f"{kind}.named.{name}")
             for key in (name, *wanted.aliases):
                 if key in named:
                     message = f'The name "{key}" is used twice.'
                     self._problems.append(Problem(f"{kind}.named.{name}", message, "Give another."))
-                elif built:
-                    named[key] = built
-        return Providers(default, named)
+                named[key] = built
+        return Providers(default, {name: built for name, built in named.items() if built})
 
     def _stores(self, session: SessionSection) -> dict[Role, Built[SessionStore]]:
         common = self._build("session", session, "session")
-        stores = {role: common for role in (common.capabilities.roles if common else ())}
+        stores: dict[Role, Built[SessionStore] | None] = {}
+        stores.update(dict.fromkeys(common.capabilities.roles if common else (), common))
         for role in ROLES:
             own: ProviderSection | None = getattr(session, role)
             if own is None:
@@ -217,31 +226,32 @@ class _Assembler:
                 self._extensions.append((section, *prepared))
 
     def _extension_objects(self) -> dict[str, tuple[Built[Any], ...]]:
-        found: dict[str, list[Built[Any]]] = {
-            name: [] for name in ("tools", "scanners", "turn_wrappers", "observers")
-        }
         places = {
+            "make_tools": "tools",
             "make_scanner": "scanners",
             "make_turn_wrapper": "turn_wrappers",
             "make_observer": "observers",
         }
-        for section, plugin, options in self._extensions:
+        found: dict[str, list[Built[Any]]] = {place: [] for place in places.values()}
+        for section, plugin, options, capabilities in self._extensions:
             try:
                 objects = self._loader.build_extension(plugin, options, self._site(section, plugin))
             except PluginError as error:
                 self._problems += error.problems
                 continue
-            capabilities = plugin.info.capabilities(options)
-            tools = cast("list[Tool]", objects.pop("make_tools", []))
-            found["tools"] += [Built(section, plugin.info.name, capabilities, tool) for tool in tools]
             for hook, built in objects.items():
-                found[places[hook]].append(Built(section, plugin.info.name, capabilities, built))
+                found[places[hook]] += [
+                    Built(section, plugin.info.name, capabilities, item) for item in built
+                ]
         return {name: tuple(objects) for name, objects in found.items()}
 
     def _check_names(self, assembly: Assembly) -> None:
         """A scenario must name a model that exists, and no two tools may share a name."""
+        llm = self._config.llm
+        sections = llm.named.items() if llm else ()
+        models = {key for name, section in sections for key in (name, *section.aliases)}
         for name, scenario in self._config.scenarios.items():
-            if scenario.llm is not None and self._config.llm and scenario.llm not in assembly.llm.named:
+            if scenario.llm is not None and llm and scenario.llm not in models:
                 message = f'There is no model named "{scenario.llm}".'
                 fix = f'Add [llm.named."{scenario.llm}"].'
                 self._problems.append(Problem(f"scenarios.{name}.llm", message, fix))
@@ -254,14 +264,18 @@ class _Assembler:
             owners[tool_name] = tool.section
 
     def _check_needs(self, assembly: Assembly) -> None:
-        """A door needs a model and the roles it declares."""
+        """A door needs a model; doors, authentication and extensions need the roles that they declare."""
         if self._config.llm is None and self._config.transport:
             self._problems.append(Problem("llm", "No language model is configured.", "Add [llm] with `use`."))
+        if any(problem.section.split(".")[0] == "session" for problem in self._problems):
+            return  # which roles there will be is not known yet
         users: list[Built[Any]] = [door.transport for door in assembly.doors]
         users += assembly.auths.values()
-        for user in users:
-            missing = [role for role in user.capabilities.roles if role not in assembly.stores]
+        needs = [(user.section, user.plugin, user.capabilities) for user in users]
+        needs += [(section, plugin.info.name, can) for section, plugin, _, can in self._extensions]
+        for section, name, capabilities in needs:
+            missing = [role for role in capabilities.roles if role not in assembly.stores]
             if missing:
-                message = f'"{user.plugin}" needs a session store with the role {" and ".join(missing)}.'
+                message = f'"{name}" needs a session store with the role {" and ".join(missing)}.'
                 fix = f'Add [session.{missing[0]}] with a plugin that has it, such as use = "memory".'
-                self._problems.append(Problem(user.section, message, fix))
+                self._problems.append(Problem(section, message, fix))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jackfield.config.reader import load_config, read_config
+from jackfield.config.reader import examine_file, examine_text, load_config, read_config
 from jackfield.config.sections import (
     AssistantSection,
     AudioSection,
@@ -37,6 +37,8 @@ __all__ = [
     "SessionSection",
     "TimeoutsSection",
     "TransportSection",
+    "examine_file",
+    "examine_text",
     "load_config",
     "read_config",
 ]

