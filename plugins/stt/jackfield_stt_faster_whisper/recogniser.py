@@ -1,0 +1,156 @@
+"""A loaded model, and how it is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from anyio import from_thread
+
+from jackfield.contracts.stt import STT_RATE_HZ, Transcript, TranscriptionSettings
+from jackfield_stt_faster_whisper.options import FasterWhisperOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from faster_whisper import WhisperModel  # type: ignore[import-untyped]  # it publishes no types
+    from numpy.typing import NDArray
+
+_SHORT_S: Final = 9.0
+_SHORT_FRAMES: Final = 1_000
+"""Frames of 10 ms that the encoder sees of a short utterance, instead of 3000. With less than a second
+of silence behind the speech Whisper repeats itself."""
+_CLOSING_S: Final = 0.5
+"""A time mark this near the end closes a short utterance; what follows it is invented."""
+_TOKENS_PER_S: Final = 8
+_NO_SPEECH: Final = 0.6
+_UNSURE: Final = -0.5
+"""Mean log probability below which words are dropped that Whisper itself hardly takes for speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A stretch of text; times are seconds from the beginning of the utterance."""
+
+    text: str
+    start_s: float
+    end_s: float
+    log_probability: float
+
+
+class Recogniser:
+    """A loaded model. Its methods block, and may run in several threads at once."""
+
+    def __init__(self, options: FasterWhisperOptions, folder: Path) -> None:
+        from faster_whisper import WhisperModel
+        from faster_whisper.vad import get_vad_model  # type: ignore[import-untyped]  # no types published
+
+        self._options = options
+        self._model: WhisperModel = WhisperModel(
+            str(folder),
+            device="cpu",
+            compute_type=options.compute_type,
+            cpu_threads=options.threads,
+            num_workers=options.workers,
+            local_files_only=True,
+        )
+        get_vad_model()  # loads it; the library keeps it
+
+    def transcribe(self, pcm: bytes, settings: TranscriptionSettings) -> Transcript:
+        import numpy as np
+
+        sound = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32_768)
+        start, end = self._speech(sound)
+        speech = sound[start:end]
+        language = self._language(settings)
+        if not len(speech):
+            return Transcript("", "final", language=language)
+        hints = " ".join(settings.hints) or None
+        offset_s = start / STT_RATE_HZ
+        if self._options.fast and len(speech) <= _SHORT_S * STT_RATE_HZ and language is not None:
+            return _joined(self._hear_short(speech, language, hints), offset_s, language)
+        return self._hear(speech, language, hints, offset_s)
+
+    def _language(self, settings: TranscriptionSettings) -> str | None:
+        """Give the code that Whisper uses; None where it has to find out."""
+        if not self._model.model.is_multilingual:
+            return "en"
+        code = (settings.language or self._options.language or "").partition("-")[0].lower()
+        return code if code in self._model.supported_languages else None
+
+    def _speech(self, sound: NDArray[np.float32]) -> tuple[int, int]:
+        """Samples at which speech begins and ends, with a margin; the same twice without any."""
+        from faster_whisper.vad import get_speech_timestamps
+
+        if self._options.speech_threshold == 0:
+            return 0, len(sound)
+        spans = get_speech_timestamps(sound, threshold=self._options.speech_threshold)
+        return (spans[0]["start"], spans[-1]["end"]) if spans else (0, 0)
+
+    def _hear(
+        self, speech: NDArray[np.float32], language: str | None, hints: str | None, offset_s: float
+    ) -> Transcript:
+        segments, info = self._model.transcribe(
+            speech,
+            language=language,
+            beam_size=self._options.beam_size,
+            temperature=0.0,
+            condition_on_previous_text=False,
+            hotwords=hints,
+        )
+
+        def heard() -> Iterator[_Heard]:
+            for segment in segments:  # each is recognised as it is asked for
+                yield _Heard(segment.text.strip(), segment.start, segment.end, segment.avg_logprob)
+                from_thread.check_cancelled()
+
+        return _joined(heard(), offset_s, info.language)
+
+    def _hear_short(self, speech: NDArray[np.float32], language: str, hints: str | None) -> Iterator[_Heard]:
+        """Hear in a window of 10 s. The encoder's work does not depend on the speech, only on the window."""
+        from faster_whisper.audio import pad_or_trim  # type: ignore[import-untyped]  # no types published
+        from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]  # the same
+
+        model = self._model
+        tokenizer = Tokenizer(
+            model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=language
+        )
+        prompt = model.get_prompt(tokenizer, [], hotwords=hints)
+        duration_s = len(speech) / STT_RATE_HZ
+        features = pad_or_trim(model.feature_extractor(speech), _SHORT_FRAMES)
+        result = model.model.generate(
+            model.encode(features),
+            [prompt],
+            beam_size=1,
+            max_length=len(prompt) + 16 + math.ceil(duration_s * _TOKENS_PER_S),
+            max_initial_timestamp_index=50,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )[0]
+        if result.no_speech_prob > _NO_SPEECH and result.scores[0] < _UNSURE:
+            return
+        first_mark = tokenizer.timestamp_begin
+        words: list[int] = []
+        for token in result.sequences_ids[0]:
+            if token < tokenizer.eot:
+                words.append(token)
+            elif words and (token - first_mark) * model.time_precision >= duration_s - _CLOSING_S:
+                break
+        yield _Heard(tokenizer.decode(words).strip(), 0.0, duration_s, result.scores[0])
+
+
+def _joined(heard: Iterator[_Heard], offset_s: float, language: str | None) -> Transcript:
+    parts = [part for part in heard if part.text]
+    if not parts:
+        return Transcript("", "final", language=language)
+    log_probability = sum(part.log_probability for part in parts) / len(parts)
+    return Transcript(
+        " ".join(part.text for part in parts),
+        "final",
+        start_s=offset_s + parts[0].start_s,
+        end_s=offset_s + parts[-1].end_s,
+        confidence=min(1.0, math.exp(log_probability)),
+        language=language,
+    )
