@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jackfield.contracts.llm import GenerationRequest
 from jackfield.errors import ProviderUnavailable
-from jackfield_llm_llama_cpp.context import DecodingContext
+from jackfield_llm_llama_cpp.context import DecodingContext, Outcome
 from jackfield_llm_llama_cpp.delivery import Delivery
 from jackfield_llm_llama_cpp.generation import Generation
 from jackfield_llm_llama_cpp.model import Model
@@ -92,7 +92,10 @@ class Engine:
         """Read a token, so that the weights are in memory before somebody waits for an answer."""
         self._context.clear_batch()
         self._context.add(max(0, self._model.vocabulary.bos), 0, 0, answer=True)
-        self._context.decode()
+        if self._context.decode() is not Outcome.DONE:
+            self._context.close()
+            self._model.close()
+            raise ProviderUnavailable("llama.cpp loaded the model but cannot compute with it.")
         self._context.trim(0, 0)
 
     def _run(self) -> None:

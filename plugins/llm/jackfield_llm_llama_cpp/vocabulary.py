@@ -24,11 +24,11 @@ class Vocabulary:
     def tokens(self, text: str, *, special: bool) -> list[int]:
         """Tokens of `text`; `special` says whether the names of control tokens in it become those tokens."""
         data = text.encode("utf-8", "replace")
-        room = len(data) + 8
-        buffer = (C.llama_token * room)()
-        count = C.llama_tokenize(self._vocab, data, len(data), buffer, room, False, special)
-        if count < 0:
-            raise ValueError(f"{len(data)} bytes of text became {-count} tokens, more than bytes")
+        count = -(len(data) + 8)  # nearly always enough; when not, the answer says what is
+        while count < 0:
+            room = -count
+            buffer = (C.llama_token * room)()
+            count = C.llama_tokenize(self._vocab, data, len(data), buffer, room, False, special)
         return list(buffer[:count])
 
     def piece(self, token: int) -> bytes | None:

@@ -147,24 +147,18 @@ async def test_every_sequence_holds_its_own_chat_and_nothing_else(llm: LlamaCppL
 
 
 async def test_no_chat_waits_for_another_to_finish(llm: LlamaCppLLM) -> None:
-    events: list[str] = []
+    events: list[tuple[str, str]] = []
 
     async def one(name: str) -> None:
         async for output in llm.generate(ask(f"{STORY} He is called {name}.", max_tokens=32)):
             kind = "end" if isinstance(output, Finish) else "piece"
-            if kind not in events or kind == "end" or f"{name} piece" not in events:
-                events.append(f"{name} {kind}")
+            events.append((name, kind))
 
     async with anyio.create_task_group() as tasks:
         for name in ("Ann", "Bob", "Cem", "Dan"):
             tasks.start_soon(one, name)
-    first_end = next(at for at, event in enumerate(events) if event.endswith("end"))
-    assert {event for event in events[:first_end] if event.endswith("piece")} == {
-        "Ann piece",
-        "Bob piece",
-        "Cem piece",
-        "Dan piece",
-    }
+    first_end = next(at for at, (_, kind) in enumerate(events) if kind == "end")
+    assert {name for name, _ in events[:first_end]} == {"Ann", "Bob", "Cem", "Dan"}
 
 
 async def test_a_long_prompt_does_not_stop_the_others_words(llm: LlamaCppLLM) -> None:
@@ -213,6 +207,27 @@ async def test_instructions_are_read_once_by_chats_that_begin_at_once(llm: Llama
     answers = await at_once(llm, [capital(country) for country, _ in CAPITALS])
     assert answers[0].finish.usage is not None
     assert sum(read(answer) for answer in answers) < 2 * answers[0].finish.usage.prompt_tokens
+
+
+async def test_a_chat_reads_on_alone_when_the_one_it_shares_with_is_cancelled(llm: LlamaCppLLM) -> None:
+    instructions = (Message("system", "Be kind. " * 100),)
+    leader = anyio.CancelScope()
+
+    async def lead() -> None:
+        with leader:
+            await answer_of(llm, ask(STORY, before=instructions))
+
+    async def cancel_leader() -> None:
+        await anyio.wait_all_tasks_blocked()
+        leader.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lead)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(cancel_leader)
+        answer = await answer_of(llm, ask("Say hello.", before=instructions))
+    assert leader.cancelled_caught
+    assert answer.text
 
 
 async def test_more_chats_than_sequences_wait_and_are_answered() -> None:
