@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 
 from jackfield.contracts.llm import Finish, GenerationRequest, LLMOutput
-from jackfield.errors import ProviderError, ProviderRefused
+from jackfield.errors import ProviderError
 from jackfield_llm_llama_cpp.engine import Engine
 from jackfield_llm_llama_cpp.options import LlamaCppOptions
 
@@ -25,6 +25,7 @@ class LlamaCppLLM:
         self._path = path
         self._logger = logger
         self._engine: Engine | None = None
+        self._told_of_tools = False
 
     async def __aenter__(self) -> Self:
         if self._engine is None:
@@ -62,14 +63,14 @@ class LlamaCppLLM:
         return self._engine
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[LLMOutput, None]:
-        """Yield pieces of the answer, then one `Finish`.
+        """Yield pieces of the answer, then one `Finish`. Offered tools are not called.
 
         :raises ContextTooLong: when the prompt does not fit.
-        :raises ProviderRefused: when tools are asked for, which these models are not taught to call.
         :raises ProviderUnavailable: when the model failed or was unloaded.
         """
-        if request.tools:
-            raise ProviderRefused("The plugin llama_cpp cannot call tools; configure none for this model.")
+        if request.tools and not self._told_of_tools:
+            self._told_of_tools = True
+            self._logger.warning("the plugin llama_cpp cannot call tools: the model is not told of any")
         engine = self.engine
         generation = engine.submit(request)
         try:

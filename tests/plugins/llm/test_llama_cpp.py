@@ -19,8 +19,8 @@ import pytest
 from pydantic import ValidationError
 
 from jackfield import Site
-from jackfield.contracts.llm import LLM, Finish, GenerationRequest, Message, ToolCall, ToolSpec
-from jackfield.errors import ContextTooLong, ProviderRefused, ProviderUnavailable
+from jackfield.contracts.llm import LLM, Finish, GenerationRequest, Message, ToolSpec
+from jackfield.errors import ContextTooLong, ProviderUnavailable
 from jackfield.models import locate
 from jackfield.testing.llm import Answer, LLMSuite, answer_of
 from jackfield_llm_llama_cpp import LlamaCppOptions, make_llm, plugin_info
@@ -119,14 +119,6 @@ class TestConformance(LLMSuite):
     def request(self, text: str | None = None) -> GenerationRequest:
         made = super().request(text)
         return replace(made, messages=(*EXAMPLES, *made.messages))
-
-    async def test_a_conversation_with_a_tool_round_is_understood(self, llm: LLM) -> None:
-        messages = (
-            Message("user", "What time is it?"),
-            Message("assistant", "", tool_calls=(ToolCall("call-1", "clock", "{}"),)),
-            Message("tool", "It is noon.", tool_call_id="call-1"),
-        )
-        assert (await answer_of(llm, GenerationRequest(messages, max_tokens=4))).finish
 
 
 async def test_four_chats_at_once_get_their_own_answers(llm: LlamaCppLLM) -> None:
@@ -308,10 +300,13 @@ async def test_a_seed_makes_a_varied_answer_repeatable() -> None:
     assert texts[0] != texts[2]
 
 
-async def test_tools_are_refused(llm: LlamaCppLLM) -> None:
+async def test_offered_tools_are_left_aside_and_the_log_says_so_once(
+    llm: LlamaCppLLM, caplog: pytest.LogCaptureFixture
+) -> None:
     request = replace(capital("France"), tools=(ToolSpec("clock", "Tells the time."),))
-    with pytest.raises(ProviderRefused, match="tools"):
-        await answer_of(llm, request)
+    for _ in range(2):
+        assert "Paris" in (await answer_of(llm, request)).text
+    assert [record.levelname for record in caplog.records if "tools" in record.message] == ["WARNING"]
 
 
 async def test_a_failed_step_ends_its_chats_and_the_model_goes_on(
