@@ -26,9 +26,7 @@ pytest.register_assert_rewrite(*(f"jackfield.testing.{name}" for name in _SUITES
 from jackfield.testing.auth import AuthSuite as AuthSuite  # after the registration
 from jackfield.testing.clock import ManualClock as ManualClock
 from jackfield.testing.failure import FailureSuite as FailureSuite
-from jackfield.testing.fakes import FakeLLM as FakeLLM
-from jackfield.testing.fakes import FakeSTT as FakeSTT
-from jackfield.testing.fakes import FakeTTS as FakeTTS
+from jackfield.testing.fakes import FakeLLM as FakeLLM, FakeSTT as FakeSTT, FakeTTS as FakeTTS
 from jackfield.testing.llm import LLMSuite as LLMSuite
 from jackfield.testing.realtime import RealtimeSuite as RealtimeSuite
 from jackfield.testing.session_records import RecordsSuite as RecordsSuite

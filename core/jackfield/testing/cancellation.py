@@ -21,32 +21,45 @@ import anyio
 CONTROL_S: Final = 0.1
 """Seconds within which a caller that cancels goes on."""
 
+_UNDER_WAY_S: Final = 0.02
+"""Seconds between asking and cancelling, so that the work that follows is really under way."""
 _ATTEMPTS: Final = 3
 _WINDOW_S: Final = 0.1
 _WINDOWS: Final = 5
 _BUSY_SHARE: Final = 0.3
 """Share of one core, above what the process took when idle, from which on it counts as still computing."""
 
-Work = Callable[[anyio.Event], Awaitable[None]]
-"""Something to cancel. It sets the event when it is to be cancelled."""
+Ready = Callable[[], None]
+Work = Callable[[Ready], Awaitable[None]]
+"""Something to cancel. It calls what it is given, once or more, when it is to be cancelled.
+
+It goes straight on to the awaiting that is to be cut short, so that the cancellation arrives there.
+"""
 
 
 async def cancel(work: Work) -> float:
-    """Run `work` in a task, cancel it when it asks; gives the seconds until its task had ended."""
-    ready = anyio.Event()
+    """Run `work` in a task and cancel it a moment after it asks; gives the seconds until the task ended."""
+    asked = anyio.Event()
+    asked_at_s: list[float] = []
+
+    def ask() -> None:
+        if not asked.is_set():
+            asked_at_s.append(time.perf_counter())
+            asked.set()
 
     async def run() -> None:
         try:
-            await work(ready)
+            await work(ask)
         finally:
-            ready.set()
+            ask()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
-        await ready.wait()
-        begin = time.perf_counter()
+        await asked.wait()
+        await anyio.sleep(_UNDER_WAY_S)
         tasks.cancel_scope.cancel()
-    return time.perf_counter() - begin
+    # Counted from when the cancelling was due and not from when it happened: work may block the event loop.
+    return time.perf_counter() - asked_at_s[0] - _UNDER_WAY_S
 
 
 async def assert_gives_control_back(work: Work) -> None:

@@ -32,7 +32,7 @@ class Running:
 async def left_running(before: Running, lasting_threads: tuple[str, ...] = ()) -> list[str]:
     """Name what runs now and did not run before; things on their way out are given two seconds."""
     until = time.monotonic() + _PATIENCE_S
-    while (left := _names(before, Running.now(), lasting_threads)) and time.monotonic() < until:
+    while (left := _names(before, Running.now(), lasting_threads)) and time.monotonic() < until:  # noqa: ASYNC110  # nothing tells of their end
         await anyio.sleep(_POLL_S)
     return left
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, get_args
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from jackfield.contracts.llm import (
@@ -26,6 +25,7 @@ from jackfield.contracts.llm import (
 from jackfield.errors import ProviderError
 from jackfield.testing.cancellation import (
     CONTROL_S,
+    Ready,
     Work,
     assert_computation_stops,
     assert_gives_control_back,
@@ -213,12 +213,11 @@ class LLMSuite(Suite):
         return [self._generation(llm, after_first=True)] * (self.capabilities.max_concurrency or 2)
 
     def _generation(self, llm: LLM, *, after_first: bool) -> Work:
-        async def generate(ready: anyio.Event) -> None:
+        async def generate(ready: Ready) -> None:
             if not after_first:
-                ready.set()
+                ready()
             async with aclosing(llm.generate(self._long_request())) as generation:
                 async for _output in generation:
-                    ready.set()
-                    await anyio.lowlevel.checkpoint()
+                    ready()
 
         return generate

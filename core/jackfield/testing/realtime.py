@@ -15,7 +15,7 @@ from jackfield.contracts.realtime import (
     RealtimeSettings,
     RealtimeText,
 )
-from jackfield.testing.cancellation import CONTROL_S, assert_gives_control_back
+from jackfield.testing.cancellation import CONTROL_S, Ready, assert_gives_control_back
 from jackfield.testing.suite import Suite
 
 _PATIENCE_S: Final = 60.0
@@ -86,11 +86,11 @@ class RealtimeSuite(Suite):
             assert await self._until_done(session)
 
     async def test_cancelled_halfway_the_caller_has_control_at_once(self, realtime: Realtime) -> None:
-        async def talk(ready: anyio.Event) -> None:
+        async def talk(ready: Ready) -> None:
             async with realtime.session(self.settings) as session:
                 await session.inject(self.prompt)
                 async for _output in session:
-                    ready.set()
+                    ready()
 
         await assert_gives_control_back(talk)
 

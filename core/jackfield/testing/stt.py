@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from array import array
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import ClassVar, Final, Literal
 
@@ -17,6 +16,7 @@ from jackfield.contracts.stt import STT, STT_RATE_HZ, STTStream, Transcript, Tra
 from jackfield.errors import ProviderError
 from jackfield.testing.cancellation import (
     CONTROL_S,
+    Ready,
     Work,
     assert_computation_stops,
     assert_gives_control_back,
@@ -33,9 +33,11 @@ def frames(pcm: bytes, frame_bytes: int = _FRAME_BYTES) -> Iterable[bytes]:
     return (pcm[at : at + frame_bytes] for at in range(0, len(pcm), frame_bytes))
 
 
-async def next_of(stream: STTStream, kind: Literal["partial", "tentative", "final"]) -> Transcript:
+async def next_of(
+    transcripts: AsyncIterator[Transcript], kind: Literal["partial", "tentative", "final"]
+) -> Transcript:
     """Read transcripts until one of that kind; fails when the stream ends before."""
-    async for transcript in stream:
+    async for transcript in transcripts:
         if transcript.kind == kind:
             return transcript
     raise AssertionError(f"The stream ended without a {kind} transcript.")
@@ -44,11 +46,12 @@ async def next_of(stream: STTStream, kind: Literal["partial", "tentative", "fina
 async def transcribe(stt: STT, chunks: Iterable[bytes]) -> Transcript:
     """Recognise one utterance in a stream of its own."""
     async with stt.stream(TranscriptionSettings()) as stream:
+        transcripts = aiter(stream)
         for chunk in chunks:
             stream.push(chunk)
         stream.end_utterance()
         with anyio.fail_after(_PATIENCE_S):
-            return await next_of(stream, "final")
+            return await next_of(transcripts, "final")
 
 
 class STTSuite(Suite):
@@ -86,22 +89,24 @@ class STTSuite(Suite):
 
     async def test_a_stream_serves_one_utterance_after_the_other(self, stt: STT) -> None:
         async with stt.stream(TranscriptionSettings()) as stream:
+            transcripts = aiter(stream)
             with anyio.fail_after(_PATIENCE_S):
                 self._say(stream, bytes(STT_RATE_HZ))
-                assert (await next_of(stream, "final")).text == ""
+                assert (await next_of(transcripts, "final")).text == ""
                 for _ in range(2):
                     self._say(stream, self.speech)
-                    assert (await next_of(stream, "final")).text.strip()
+                    assert (await next_of(transcripts, "final")).text.strip()
 
     async def test_a_checkpoint_gives_a_tentative_transcript_and_pushing_goes_on(self, stt: STT) -> None:
         async with stt.stream(TranscriptionSettings()) as stream:
+            transcripts = aiter(stream)
             with anyio.fail_after(_PATIENCE_S):
                 stream.push(self.speech)
                 stream.checkpoint()
-                assert self._heard((await next_of(stream, "tentative")).text)
+                assert self._heard((await next_of(transcripts, "tentative")).text)
                 stream.push(bytes(_FRAME_BYTES))
                 stream.end_utterance()
-                assert self._heard((await next_of(stream, "final")).text)
+                assert self._heard((await next_of(transcripts, "final")).text)
 
     @pytest.mark.parametrize("seconds", [0, 1], ids=["nothing", "silence"])
     async def test_without_speech_the_final_is_empty(self, stt: STT, seconds: int) -> None:
@@ -109,10 +114,9 @@ class STTSuite(Suite):
 
     @pytest.mark.parametrize("sound", ["one_sample", "noise", "long_silence"])
     async def test_odd_sound_is_answered_or_refused_with_a_provider_error(self, stt: STT, sound: str) -> None:
-        noise = random.Random(1)
         pcm = {
             "one_sample": b"\x01\x00",
-            "noise": array("h", (noise.randint(-32768, 32767) for _ in range(STT_RATE_HZ))).tobytes(),
+            "noise": array("h", (at * at * 7919 % 65_536 - 32_768 for at in range(STT_RATE_HZ))).tobytes(),
             "long_silence": bytes(30 * STT_RATE_HZ * 2),
         }[sound]
         with suppress(ProviderError):
@@ -139,10 +143,11 @@ class STTSuite(Suite):
         if not self.capabilities.streaming:
             pytest.skip("It does not declare streaming.")
         async with stt.stream(TranscriptionSettings()) as stream:
+            transcripts = aiter(stream)
             with anyio.fail_after(_PATIENCE_S):
                 for frame in frames(self.speech):
                     stream.push(frame)
-                assert (await next_of(stream, "partial")).text.strip()
+                assert (await next_of(transcripts, "partial")).text.strip()
 
     async def test_pushing_does_not_block(self, stt: STT) -> None:
         async with stt.stream(TranscriptionSettings()) as stream:
@@ -193,10 +198,10 @@ class STTSuite(Suite):
         return all(word in words for word in self.expected_words)
 
     def _recognition(self, stt: STT) -> Work:
-        async def recognise(ready: anyio.Event) -> None:
+        async def recognise(ready: Ready) -> None:
             async with stt.stream(TranscriptionSettings()) as stream:
                 self._say(stream, self.speech)
-                ready.set()
+                ready()
                 async for _transcript in stream:
                     pass
 

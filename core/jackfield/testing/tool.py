@@ -7,11 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-import anyio
-
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.tools import Tool, ToolContext
-from jackfield.testing.cancellation import assert_gives_control_back
+from jackfield.testing.cancellation import Ready, assert_gives_control_back
 from jackfield.testing.suite import Suite
 
 _CONTEXT: Final = ToolContext(UserId("test", "somebody"), "conversation")
@@ -39,8 +37,8 @@ class ToolSuite(Suite):
         assert isinstance(await tool.call(self.arguments, _CONTEXT), str)
 
     async def test_cancelled_the_caller_has_control_at_once(self, tool: Tool) -> None:
-        async def call(ready: anyio.Event) -> None:
-            ready.set()
+        async def call(ready: Ready) -> None:
+            ready()
             await tool.call(self.arguments, _CONTEXT)
 
         await assert_gives_control_back(call)

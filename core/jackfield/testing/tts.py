@@ -16,6 +16,7 @@ from jackfield.contracts.tts import TTS, IncrementalTTS, SpeechMark, SpeechSetti
 from jackfield.errors import ProviderError
 from jackfield.testing.cancellation import (
     CONTROL_S,
+    Ready,
     Work,
     assert_computation_stops,
     assert_gives_control_back,
@@ -188,12 +189,11 @@ class TTSSuite(Suite):
         return [self._synthesis(tts, after_first=True)] * (self.capabilities.max_concurrency or 2)
 
     def _synthesis(self, tts: TTS, *, after_first: bool) -> Work:
-        async def synthesise(ready: anyio.Event) -> None:
+        async def synthesise(ready: Ready) -> None:
             if not after_first:
-                ready.set()
+                ready()
             async with aclosing(tts.synthesize(self.long_text, self.settings)) as synthesis:
                 async for _output in synthesis:
-                    ready.set()
-                    await anyio.lowlevel.checkpoint()
+                    ready()
 
         return synthesise

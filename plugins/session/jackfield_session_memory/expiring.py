@@ -153,7 +153,8 @@ class ExpiringTable(Generic[T]):
         heapq.heapify(self._deadlines)
 
     def _full(self) -> StoreUnavailable:
+        most = self._bounds
         return StoreUnavailable(
-            f"The memory store is full: it holds {len(self)} {self._what} of at most {self._bounds.max_entries}, "
-            f"{self.size_bytes} bytes of at most {self._bounds.max_bytes}. Raise its options or use another store."
+            f"The memory store is full: it holds {len(self)} {self._what} of at most {most.max_entries}, "
+            f"{self.size_bytes} bytes of at most {most.max_bytes}. Raise its options or use another store."
         )

@@ -50,10 +50,11 @@ async def test_without_a_script_the_transcript_says_how_long_it_was() -> None:
 async def test_transcripts_come_in_order_and_again_from_the_first() -> None:
     texts = []
     async with build(transcripts=["one", "two"]).stream(TranscriptionSettings()) as stream:
+        transcripts = aiter(stream)
         for _ in range(3):
             stream.push(SECOND)
             stream.end_utterance()
-            texts.append((await next_of(stream, "final")).text)
+            texts.append((await next_of(transcripts, "final")).text)
     assert texts == ["one", "two", "one"]
 
 
@@ -61,9 +62,10 @@ async def test_partials_grow_with_the_sound() -> None:
     texts = []
     stt = build(transcripts=["one two three four"], partials=True, words_per_s=2)
     async with stt.stream(TranscriptionSettings()) as stream:
+        transcripts = aiter(stream)
         for half_second in frames(SECOND * 2, STT_RATE_HZ):
             stream.push(half_second)
-            texts.append((await next_of(stream, "partial")).text)
+            texts.append((await next_of(transcripts, "partial")).text)
     assert texts == ["one", "one two", "one two three", "one two three four"]
 
 
