@@ -1,0 +1,99 @@
+# The commands a developer types; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+# The interpreter that .venv is made with: the first that is new enough, else whichever there is.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && exit; \
+	done; echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+export JACKFIELD_MODELS ?= $(CURDIR)/.models
+
+# Files that are there once an installation is complete. Their names change with what it was made from.
+KEY_OF = $(shell cat pyproject.toml Makefile $(1) | cksum | cut -d ' ' -f 1)
+RUN_STAMP := $(VENV)/installed-run-$(call KEY_OF,requirements/run.txt)
+TEST_STAMP := $(VENV)/installed-test-$(call KEY_OF,requirements/test.txt requirements/compiled.txt)
+INSTALL := $(PIP) install --no-deps --require-hashes --requirement
+INSTALL_SELF := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
+
+.PHONY: help
+help: ## List the commands.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+.PHONY: run
+run: ## Install what is missing and start the offline voice server. PORT=9000 chooses the port.
+	@$(PYTHON) requirements/preflight.py --installed $(RUN_STAMP) --models "$(JACKFIELD_MODELS)" \
+		--port "$${PORT:-$${SERVER_PORT:-8000}}"
+	@$(MAKE) $(RUN_STAMP)
+	@$(BIN)/jackfield models fetch
+	@exec $(BIN)/jackfield serve
+
+.PHONY: setup
+setup: ## Install into .venv what `make run` needs, without models.
+	@$(PYTHON) requirements/preflight.py --installed $(RUN_STAMP)
+	@$(MAKE) $(RUN_STAMP)
+
+.PHONY: test
+test: $(TEST_STAMP) ## Install what the tests need and run them. ARGS='-k name' goes to pytest.
+	@$(BIN)/jackfield models fetch
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(TEST_STAMP) ## Check style, types and the borders between the rooms.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: contracts
+contracts: $(TEST_STAMP) ## Print each requirement of the contracts with the tests that name it.
+	@$(BIN)/python tests/contracts/report.py
+
+.PHONY: bench
+bench: $(TEST_STAMP) ## Measure the text path beside a hand-written endpoint.
+	@$(BIN)/python bench/text_path.py
+
+# One file a purpose: every file's hash, whatever the platform, and no address. The last two lines write
+# what follows from them.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest --no-annotate \
+	--python-version 3.11 --custom-compile-command 'make requirements'
+.PHONY: requirements
+requirements: ## Compile the requirement files from pyproject.toml. Needs uv.
+	$(COMPILE) pyproject.toml --extra local --extra llama-cpp --group test \
+		--no-emit-package llama-cpp-python --output-file requirements/test.txt
+	$(COMPILE) pyproject.toml --extra local --group setup \
+		--constraint requirements/test.txt --output-file requirements/run.txt
+	$(COMPILE) --group compiled --no-deps --output-file requirements/compiled.txt
+
+.PHONY: reference
+reference: $(TEST_STAMP) ## Write docs/configuration.md and THIRD_PARTY.md anew.
+	$(BIN)/jackfield config --reference > docs/configuration.md
+	$(BIN)/python requirements/third_party.py > THIRD_PARTY.md
+
+.PHONY: clean
+clean: ## Delete what was installed and cached; models stay.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/activate:
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): | $(BIN)/activate
+	@rm -f $(VENV)/installed-run-*
+	$(INSTALL) requirements/run.txt
+	@$(INSTALL_SELF)
+	@touch $@
+
+# The tests' one part without a wheel is built with pinned tools, and lean: neither its own pictures and
+# sounds nor instructions that only the building machine's processor knows.
+$(TEST_STAMP): | $(BIN)/activate
+	@rm -f $(VENV)/installed-*
+	$(INSTALL) requirements/test.txt
+	PATH="$(CURDIR)/$(BIN):$$PATH" CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF" \
+		$(INSTALL) requirements/compiled.txt --no-build-isolation
+	@$(INSTALL_SELF)
+	@touch $@ $(RUN_STAMP)
