@@ -99,8 +99,8 @@ class XllamacppLLM:
                 server: ChatServer = self._library.Server(parameters)
             except (RuntimeError, ValueError) as error:
                 raise self._cannot_start(
-                    f"llama.cpp cannot load {self._path}: the file is incomplete or damaged, this version does "
-                    "not know the model, or the memory does not suffice."
+                    f"llama.cpp cannot load {self._path}: the file is incomplete or damaged, this version "
+                    "does not know the model, or the memory does not suffice."
                 ) from error
         server.handle_chat_completions(_WARM_UP, lambda _chunk: False)
         return server

