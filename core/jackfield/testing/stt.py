@@ -141,7 +141,7 @@ class STTSuite(Suite):
 
     async def test_partials_come_before_the_utterance_ends_when_declared(self, stt: STT) -> None:
         if not self.capabilities.streaming:
-            pytest.skip("It does not declare streaming.")
+            return  # it does not declare streaming
         async with stt.stream(TranscriptionSettings()) as stream:
             transcripts = aiter(stream)
             with anyio.fail_after(_PATIENCE_S):

@@ -131,7 +131,7 @@ class TTSSuite(Suite):
 
     async def test_text_in_pieces_is_spoken_whole_when_declared(self, tts: TTS) -> None:
         if not self.capabilities.streaming:
-            pytest.skip("It does not declare streaming.")
+            return  # it does not declare streaming
         assert isinstance(tts, IncrementalTTS)
         whole = await speech_of(tts, self.text, self.settings)
         size_bytes = 0

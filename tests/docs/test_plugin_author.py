@@ -1,0 +1,89 @@
+"""The plugin author's page: every hook has a heading, and its code is the tutorial's."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import jackfield
+from jackfield import errors, hookspecs, testing
+from jackfield.config import Config
+from jackfield.plugin import PROJECT
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "plugin-author.md").read_text()
+TUTORIAL = DOCS / "tutorial"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def hooks() -> dict[str, str]:
+    found = {}
+    for name, function in vars(hookspecs).items():
+        if hasattr(function, f"{PROJECT}_spec"):
+            found[name] = ", ".join(inspect.signature(function).parameters)
+    return found
+
+
+def test_every_hook_has_a_heading_with_its_arguments_and_no_other_has() -> None:
+    headings = re.findall(r"^### (\w+)\((.*)\)$", PAGE, re.MULTILINE)
+    assert dict(headings) == hooks()
+    assert len(headings) == len(hooks())
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "jackfield_llm_reverse.py", "test_reverse.py"])
+def test_the_code_shown_is_the_tutorials(name: str) -> None:
+    assert (TUTORIAL / name).read_text() in [code for _language, code in BLOCKS]
+
+
+def test_every_file_of_the_tutorial_is_shown() -> None:
+    shown = {code for _language, code in BLOCKS}
+    assert [path.name for path in TUTORIAL.glob("*.*") if path.read_text() not in shown] == []
+
+
+def test_python_is_shown_only_from_files() -> None:
+    files = {path.read_text() for path in TUTORIAL.glob("*.py")}
+    assert {code for language, code in BLOCKS if language == "python"} == files
+
+
+def test_the_configuration_shown_is_one() -> None:
+    shown = [code for language, code in BLOCKS if language == "toml" and "use =" in code]
+    assert shown
+    for code in shown:
+        Config.model_validate(tomllib.loads(code))
+
+
+@pytest.mark.parametrize("suite", [name for name in testing.__all__ if name.endswith("Suite")])
+def test_every_suite_is_in_the_table(suite: str) -> None:
+    assert f"`{suite}`" in PAGE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        name
+        for name, error in vars(errors).items()
+        if isinstance(error, type) and issubclass(error, errors.ProviderError | errors.StoreUnavailable)
+    ],
+)
+def test_every_error_that_a_plugin_raises_is_importable_and_told_of(error: str) -> None:
+    assert hasattr(jackfield, error)
+    assert error == "ProviderError" or f"| `{error}` |" in PAGE
+
+
+@pytest.mark.timeout(60)
+def test_the_tutorials_plugin_passes_its_own_tests() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(TUTORIAL)]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider", str(TUTORIAL)],
+        cwd=TUTORIAL,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
