@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from jackfield.contracts.auth import Auth
+from jackfield.contracts.extension import Observer, Scanner, TurnWrapper
 from jackfield.contracts.llm import LLM
 from jackfield.contracts.realtime import Realtime
 from jackfield.contracts.session import Records, SessionStore, Shared, Signals, Windows
 from jackfield.contracts.stt import STT
+from jackfield.contracts.tools import Tool
 from jackfield.contracts.transport import Transport
 from jackfield.contracts.tts import TTS
 from jackfield.contracts.vad import VAD
@@ -34,6 +36,14 @@ ROLE_CONTRACTS: Final[Mapping[Role, type]] = {
     "shared": Shared,
 }
 
+EXTENSION_CONTRACTS: Final[Mapping[str, type]] = {
+    "make_tools": Tool,
+    "make_scanner": Scanner,
+    "make_turn_wrapper": TurnWrapper,
+    "make_observer": Observer,
+}
+"""What each hook of an extension builds; `make_tools` a list of them."""
+
 
 def missing_members(built: object, contract: type) -> list[str]:
     """Names that a runtime-checkable Protocol has and the object lacks."""
@@ -44,4 +54,5 @@ def missing_members(built: object, contract: type) -> list[str]:
         for name, value in vars(base).items()
         if not name.startswith("_") and (callable(value) or isinstance(value, property))
     }
-    return sorted(name for name in members if not hasattr(built, name))
+    # A property is looked for in the class first: it may not work before the object is entered.
+    return sorted(name for name in members if not (hasattr(type(built), name) or hasattr(built, name)))

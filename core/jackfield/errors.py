@@ -39,7 +39,7 @@ class Problem:
     """One thing wrong with a configuration, and what to do about it.
 
     `section` is where in the file (`llm.options.model`), `message` what is wrong there, `fix` the step
-    that mends it. None of them ever holds a secret.
+    that mends it. None of them ever holds a secret. As a string it is one line, whatever they hold.
     """
 
     section: str
@@ -47,7 +47,7 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        return f"[{self.section}] {self.message} {self.fix}".rstrip()
+        return " ".join(f"[{self.section}] {self.message} {self.fix}".split())
 
 
 class ConfigError(JackfieldError):
@@ -153,7 +153,7 @@ class FieldError:
     message: str
 
 
-@dataclass
+@dataclass(eq=False)  # with equality it would have no hash, which exceptions need
 class ProtocolError(JackfieldError):
     """Raised for a request that a client must change (or repeat later) to be served.
 

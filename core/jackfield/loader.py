@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -21,22 +21,23 @@ from stevedore.driver import DriverManager
 
 from jackfield import hookspecs
 from jackfield.config.validation import problems_of
-from jackfield.conformity import CONTRACTS, ROLE_CONTRACTS, missing_members
+from jackfield.conformity import CONTRACTS, EXTENSION_CONTRACTS, ROLE_CONTRACTS, missing_members
 from jackfield.errors import (
     JackfieldError,
     PluginCannotLoad,
     PluginCannotStart,
+    PluginError,
     PluginNotFound,
     PluginWrongContract,
     PluginWrongOptions,
     Problem,
 )
 from jackfield.installed import InstalledPlugin, group_of, installed
-from jackfield.plugin import API, KINDS, PROJECT, Kind, Options, PluginInfo, Site
+from jackfield.plugin import API, KINDS, PROJECT, Capabilities, Kind, Options, PluginInfo, Site
 
 logger = logging.getLogger(__name__)
 
-_EXTENSION_HOOKS: Final = ("make_tools", "make_scanner", "make_turn_wrapper", "make_observer")
+_SHOW_MORE: Final = 'JACKFIELD_DEBUG=1 and log_level = "DEBUG" show more.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,22 @@ class Loader:
             problems = problems_of(error, plugin.info.options, options, prefix)
             raise PluginWrongOptions(*(self._name_owner(p, plugin, prefix) for p in problems)) from None
 
+    def capabilities(self, plugin: Plugin, options: Options, section: str) -> Capabilities:
+        """What the plugin says it can do with these options.
+
+        :raises PluginWrongContract: when it does not say.
+        """
+        try:
+            capabilities: object = plugin.info.capabilities(options)
+        except Exception as error:
+            logger.debug("capabilities of %s failed", section, exc_info=True)
+            message = f'"{plugin.info.name}" cannot say what it can do: {type(error).__name__}.'
+            raise PluginWrongContract(Problem(section, message, "Update the plugin.")) from error
+        if not isinstance(capabilities, Capabilities):
+            message = f'"{plugin.info.name}" says what it can do by a {type(capabilities).__name__}.'
+            raise PluginWrongContract(Problem(section, message, "Update the plugin."))
+        return capabilities
+
     def build(self, plugin: Plugin, options: Options, site: Site) -> object:
         """Call the plugin's factory, through every extension's wrapper, and check what it built.
 
@@ -106,22 +123,35 @@ class Loader:
         """
         kind = plugin.info.kind
         built = self._call(f"make_{kind}", plugin, options, site)
-        contracts: list[type] = [CONTRACTS[kind]]
+        _check(built, CONTRACTS[kind], plugin, site)
         if kind == "session":
-            contracts += [ROLE_CONTRACTS[role] for role in plugin.info.capabilities(options).roles]
-        for contract in contracts:
-            missing = missing_members(built, contract)
-            if missing:
-                message = f'"{plugin.info.name}" built a {type(built).__name__} without {", ".join(missing)}'
-                reason = f"{message}, which the contract {contract.__name__} has."
-                raise PluginWrongContract(Problem(site.section, reason, "Update the plugin."))
+            for role in self.capabilities(plugin, options, site.section).roles:
+                _check(built, ROLE_CONTRACTS[role], plugin, site)
         return built
 
-    def build_extension(self, plugin: Plugin, options: Options, site: Site) -> dict[str, object]:
-        """Call each extension hook that the plugin implements; gives the objects by hook name."""
-        callers = self._manager.get_hookcallers(plugin.module) or []
-        names = [caller.name for caller in callers if caller.name in _EXTENSION_HOOKS]
-        return {name: self._call(name, plugin, options, site) for name in names}
+    def build_extension(self, plugin: Plugin, options: Options, site: Site) -> dict[str, list[object]]:
+        """Call each extension hook that the plugin implements; gives the objects by hook name.
+
+        :raises PluginCannotLoad: the SDK that it needs is not installed.
+        :raises PluginCannotStart: a factory failed.
+        :raises PluginWrongContract: an object is not what its hook promises.
+        """
+        found: dict[str, list[object]] = {}
+        for hook, contract in EXTENSION_CONTRACTS.items():
+            if not self._answers(plugin.module, hook):
+                continue
+            results = self._call(hook, plugin, options, site)
+            built = results[0] if isinstance(results, list) and results else None
+            if hook != "make_tools":
+                found[hook] = [built]
+            elif isinstance(built, Sequence):
+                found[hook] = list(built)
+            else:
+                message = f'"{plugin.info.name}" gave a {type(built).__name__} instead of a list of tools.'
+                raise PluginWrongContract(Problem(site.section, message, "Update the plugin."))
+            for item in found[hook]:
+                _check(item, contract, plugin, site)
+        return found
 
     def _find(self, kind: Kind, name: str, section: str) -> None:
         """Refuse unknown and doubled names before anything is imported."""
@@ -146,7 +176,7 @@ class Loader:
             logger.debug("importing %s plugin %s failed", kind, name, exc_info=True)
             problem = Problem(
                 section,
-                f'The {kind} plugin "{name}" cannot be imported: {type(error).__name__}: {error}.',
+                f'The {kind} plugin "{name}" cannot be imported: {type(error).__name__}: {_sentence(error)}.',
                 "Mend or reinstall it; a plugin's module must import without its SDK.",
             )
             raise PluginCannotLoad(problem) from error
@@ -157,13 +187,16 @@ class Loader:
         return module
 
     def _register(self, module: ModuleType, kind: Kind, name: str, section: str) -> None:
+        if self._manager.is_registered(module):
+            message = f'The {kind} plugin "{name}" is the same module as {self._manager.get_name(module)}.'
+            raise PluginWrongContract(Problem(section, message, "Update the plugin."))
         try:
             self._manager.register(module, f"{kind}:{name}")
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
-            self._manager.unregister(module)
-            reason = " ".join(str(error).split())
-            message = f'The {kind} plugin "{name}" does not fit the hooks: {reason}.'
+            if self._manager.is_registered(module):  # else pluggy undid it already
+                self._manager.unregister(module)
+            message = f'The {kind} plugin "{name}" does not fit the hooks: {_sentence(error)}.'
             raise PluginWrongContract(Problem(section, message, "Update the plugin.")) from error
 
     def _describe(self, module: ModuleType, kind: Kind, name: str, section: str) -> PluginInfo:
@@ -179,9 +212,15 @@ class Loader:
             raise wrong("has no plugin_info()")
         if kind != "extension" and f"make_{kind}" not in hooks:
             raise wrong(f"has no make_{kind}(options, site)")
-        info = module.plugin_info()
+        try:
+            info: object = module.plugin_info()
+        except Exception as error:
+            logger.debug("describing %s plugin %s failed", kind, name, exc_info=True)
+            raise wrong(f"fails in its plugin_info() with {type(error).__name__}") from error
         if not isinstance(info, PluginInfo):
             raise wrong("does not give a PluginInfo")
+        if not (isinstance(info.options, type) and issubclass(info.options, Options)):
+            raise wrong("has options that are no subclass of jackfield.Options")
         if (info.kind, info.name) != (kind, name):
             raise wrong(f'describes itself as {info.kind} "{info.name}"')
         if info.api > API:
@@ -193,16 +232,17 @@ class Loader:
         drivers = [module for module in others if self._answers(module, hook)]
         caller = self._manager.subset_hook_caller(hook, drivers)
         try:
-            built: object = caller(options=options, site=site)
+            return caller(options=options, site=site)
         except ImportError as error:
             raise PluginCannotLoad(_missing_sdk(plugin.info, site.section, error)) from error
         except Exception as error:
             logger.debug("building %s failed", site.section, exc_info=True)
-            known = isinstance(error, JackfieldError | OSError)
-            reason = str(error).rstrip(".") if known else f"{type(error).__name__} in its {hook}"
+            if isinstance(error, JackfieldError | OSError):
+                reason, fix = _sentence(error), ""  # says itself what to do
+            else:  # what others write into an exception may be one of the options
+                reason, fix = f"{type(error).__name__} in its {hook}", _SHOW_MORE
             message = f'"{plugin.info.name}" cannot be built: {reason}.'
-            raise PluginCannotStart(Problem(site.section, message, "")) from error
-        return built[0] if isinstance(built, list) and hook in _EXTENSION_HOOKS else built
+            raise PluginCannotStart(Problem(site.section, message, fix)) from error
 
     def _answers(self, module: ModuleType, hook: str) -> bool:
         """Whether the module answers the hook itself, and does not merely wrap whoever does."""
@@ -223,12 +263,13 @@ class Loader:
 
     def _owners_of(self, option: str, info: PluginInfo) -> list[str]:
         owners = []
+        scout = Loader()  # what it registers takes no part in building
         for other in installed(info.kind):
             if other.name == info.name:
                 continue
             try:
-                fields = self.load(info.kind, other.name, "").info.options.model_fields
-            except JackfieldError:
+                fields = scout.load(info.kind, other.name, "").info.options.model_fields
+            except PluginError:
                 continue  # a broken plugin that nobody asked for
             if option in fields:
                 owners.append(f'"{other.name}"')
@@ -246,7 +287,24 @@ def _suggest(kind: Kind, name: str, plugins: list[InstalledPlugin]) -> str:
     return f"Installed: {', '.join(names) or 'none'}."
 
 
+def _check(built: object, contract: type, plugin: Plugin, site: Site) -> None:
+    """Hold an object against its contract."""
+    missing = missing_members(built, contract)
+    if missing:
+        what = f'"{plugin.info.name}" built a {type(built).__name__} without {", ".join(missing)}'
+        message = f"{what}, which the contract {contract.__name__} has."
+        raise PluginWrongContract(Problem(site.section, message, "Update the plugin."))
+
+
 def _missing_sdk(info: PluginInfo, section: str, error: ImportError) -> Problem:
-    what = f'"{info.name}" needs the package {error.name or "?"}, which cannot be imported.'
+    if error.name:
+        what = f'"{info.name}" needs the package {error.name}, which cannot be imported.'
+    else:
+        what = f'"{info.name}" cannot import what it needs: {_sentence(error)}.'
     fix = f"pip install '{info.extra}'" if info.extra else "Install what the plugin needs."
     return Problem(section, what, fix)
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, in one line and without the full stop."""
+    return " ".join(str(error).split()).rstrip(".")
