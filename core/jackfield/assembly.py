@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -106,16 +106,20 @@ def assemble(config: Config) -> Assembly:
     return assembly
 
 
-def assemble_in_part(config: Config) -> tuple[Assembly, list[Problem]]:
-    """Build what can be built of a configuration, and say what is wrong with the rest."""
-    return _Assembler(config).assemble()
+def assemble_in_part(config: Config, known: Sequence[Problem] = ()) -> tuple[Assembly, list[Problem]]:
+    """Build what can be built of a configuration, and say what is wrong with the rest.
+
+    `known` is what is wrong with its file already: it is not told again, nor is what follows from it.
+    """
+    return _Assembler(config, known).assemble()
 
 
 class _Assembler:
     """Collects problems while it builds, so that all of them are told at once."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, known: Sequence[Problem]) -> None:
         self._config = config
+        self._known = known
         self._loader = Loader()
         self._problems: list[Problem] = []
         self._extensions: list[tuple[str, Plugin, Options, Capabilities]] = []
@@ -137,7 +141,13 @@ class _Assembler:
         )
         self._check_names(assembly)
         self._check_needs(assembly)
-        return assembly, list(dict.fromkeys(self._problems))
+        told = {problem.section for problem in self._known}
+        return assembly, [p for p in dict.fromkeys(self._problems) if p.section not in told]
+
+    def _unsettled(self, section: str) -> bool:
+        """Whether something is wrong with a section, so that nobody can say what it would have held."""
+        problems = (*self._known, *self._problems)
+        return any(f"{problem.section}.".startswith(f"{section}.") for problem in problems)
 
     def _prepare(
         self, kind: Kind, wanted: ProviderSection, section: str
@@ -199,7 +209,7 @@ class _Assembler:
         return {role: built for role, built in stores.items() if built}
 
     def _doors(self) -> tuple[Door, ...]:
-        if not self._config.transport:
+        if not self._config.transport and not self._unsettled("transport"):
             message = "No [[transport]] is configured, so nobody could come in."
             self._problems.append(Problem("transport", message, 'Add [[transport]] with use = "relay_chat".'))
         doors = (self._door(number, wanted) for number, wanted in enumerate(self._config.transport, 1))
@@ -207,7 +217,8 @@ class _Assembler:
 
     def _door(self, number: int, wanted: TransportSection) -> Door | None:
         section = f"transport.{number}"
-        if wanted.auth is not None and wanted.auth not in self._config.auth:
+        known = wanted.auth is None or wanted.auth in self._config.auth
+        if not known and not self._unsettled(f"auth.{wanted.auth}"):
             message = f"There is no section [auth.{wanted.auth}]."
             self._problems.append(Problem(f"{section}.auth", message, f"Add [auth.{wanted.auth}]."))
         built = self._build("transport", wanted, section, wanted.mount)
@@ -251,7 +262,9 @@ class _Assembler:
         sections = llm.named.items() if llm else ()
         models = {key for name, section in sections for key in (name, *section.aliases)}
         for name, scenario in self._config.scenarios.items():
-            if scenario.llm is not None and llm and scenario.llm not in models:
+            if scenario.llm is None or llm is None or self._unsettled("llm.named"):
+                continue
+            if scenario.llm not in models:
                 message = f'There is no model named "{scenario.llm}".'
                 fix = f'Add [llm.named."{scenario.llm}"].'
                 self._problems.append(Problem(f"scenarios.{name}.llm", message, fix))
@@ -265,9 +278,9 @@ class _Assembler:
 
     def _check_needs(self, assembly: Assembly) -> None:
         """A door needs a model; doors, authentication and extensions need the roles that they declare."""
-        if self._config.llm is None and self._config.transport:
+        if self._config.llm is None and not self._unsettled("llm"):
             self._problems.append(Problem("llm", "No language model is configured.", "Add [llm] with `use`."))
-        if any(problem.section.split(".")[0] == "session" for problem in self._problems):
+        if self._unsettled("session"):
             return  # which roles there will be is not known yet
         users: list[Built[Any]] = [door.transport for door in assembly.doors]
         users += assembly.auths.values()

@@ -45,9 +45,8 @@ def inspected(
     config, problems = examine_file(path, env_file=environment_file(path, env_file), server=server)
     if config is None:
         raise ConfigError(problems)
-    told = {problem.section for problem in problems}
-    assembly, more = assemble_in_part(config)
-    problems += [problem for problem in more if problem.section not in told]
+    assembly, more = assemble_in_part(config, problems)
+    problems += more
     app = _built_app(assembly, problems)
     if app is None or problems:
         raise ConfigError(list(dict.fromkeys(problems)))

@@ -10,17 +10,30 @@ from typing import Any, Final
 
 from dotenv import dotenv_values
 
-from jackfield.errors import Problem
+from jackfield.errors import ConfigError, Problem
 
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _PLACEHOLDER: Final = re.compile(r"^(your[_-]|<your|changeme$|change-me$)", re.IGNORECASE)
 
 
 def read_environment(dotenv: Path) -> dict[str, str]:
-    """Join `.env` (if it is there) and the environment, which wins. Placeholders count as missing."""
-    values = {name: value for name, value in dotenv_values(dotenv).items() if value is not None}
-    values.update(os.environ)
-    return {name: value for name, value in values.items() if not _PLACEHOLDER.match(value)}
+    """Join `.env` (if it is there) and the environment, which wins.
+
+    What is empty or a placeholder counts as missing, so that the other one may say it.
+
+    :raises ConfigError: when the file cannot be read.
+    """
+    try:
+        values = dotenv_values(dotenv)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        message = f"{dotenv} cannot be read: {reason}."
+        raise ConfigError([Problem("file", message, "Mend or remove it.")]) from error
+    return {**_real(values), **_real(os.environ)}
+
+
+def _real(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value and not _PLACEHOLDER.match(value)}
 
 
 def substitute(table: Any, environment: Mapping[str, str], where: str = "") -> tuple[Any, list[Problem]]:
@@ -48,7 +61,10 @@ def _resolve(match: re.Match[str], environment: Mapping[str, str]) -> str:
 def _missing(value: str, environment: Mapping[str, str], path: str) -> Iterator[Problem]:
     for match in _REFERENCE.finditer(value):
         name, default = match.group(1), match.group(2)
-        if default is None and not environment.get(name):
+        if default is not None and "${" in default:
+            message = f"The default of ${{{name}:-...}} holds another variable."
+            yield Problem(path, message, "Write plain text as the default.")
+        elif default is None and not environment.get(name):
             yield Problem(
                 path,
                 f"The environment variable {name} is not set, or holds a placeholder.",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from jackfield.config.environment import read_environment, substitute
 from jackfield.config.sections import Config
-from jackfield.config.validation import problems_of
+from jackfield.config.validation import problems_of, remove
 from jackfield.errors import ConfigError, Problem
+
+_ROUNDS: Final = 4
+"""How often what is wrong is taken out and the rest looked at again."""
 
 
 def load_config(
@@ -68,18 +71,24 @@ def examine_text(
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([Problem("file", f"It is not TOML: {error}.", "Mend that line.")]) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError([Problem("file", f"It is not TOML: {reason}.", "Mend that line.")]) from error
+    environment = _with_port(environment)
     table, problems = substitute(raw, environment)
     problems += _server_defaults(table, environment)
-    if server and isinstance(table.get("server"), dict):
+    if server and isinstance(table["server"], dict):
         table["server"].update(server)
-    missing = {problem.section for problem in problems}
-    try:
-        return Config.model_validate(table), problems
-    except ValidationError as error:
-        problems += [p for p in problems_of(error, Config, table) if p.section not in missing]
-        return None, problems
+    told = {problem.section for problem in problems}
+    for _ in range(_ROUNDS):
+        try:
+            return Config.model_validate(table), problems
+        except ValidationError as error:
+            problems += [p for p in problems_of(error, Config, table) if p.section not in told]
+            told |= {problem.section for problem in problems}
+            for item in error.errors(include_url=False, include_context=False, include_input=False):
+                remove(table, item["loc"])
+    return None, problems
 
 
 def _usable(config: Config | None, problems: list[Problem]) -> Config:
@@ -88,16 +97,21 @@ def _usable(config: Config | None, problems: list[Problem]) -> Config:
     return config
 
 
+def _with_port(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Give PORT, which the file may refer to, the value of SERVER_PORT where only that is set."""
+    port = environment.get("PORT") or environment.get("SERVER_PORT")
+    return {**environment, "PORT": port} if port else environment
+
+
 def _server_defaults(table: dict[str, Any], environment: Mapping[str, str]) -> list[Problem]:
     """Fill what the environment decides where the file is silent."""
     section = table.setdefault("server", {})
     if not isinstance(section, dict):
         return []
-    if "environment" not in section and environment.get("ENVIRONMENT"):
-        section["environment"] = environment["ENVIRONMENT"]
-    ports = {name: environment[name] for name in ("PORT", "SERVER_PORT") if environment.get(name)}
-    if len(set(ports.values())) > 1:
+    for key, name in (("port", "PORT"), ("environment", "ENVIRONMENT")):
+        if key not in section and environment.get(name):
+            section[key] = environment[name]
+    other = environment.get("SERVER_PORT")
+    if other and other != environment["PORT"]:
         return [Problem("server.port", "PORT and SERVER_PORT are both set and differ.", "Unset one.")]
-    if "port" not in section and ports:
-        section["port"] = next(iter(ports.values()))
     return []
