@@ -1,0 +1,52 @@
+"""What is known of the request that is being answered, from its first middleware to its log line."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
+
+_KEY: Final = "jackfield.exchange"
+_ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Id of the request that the running task answers; empty outside of requests."""
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One HTTP request or one WebSocket connection."""
+
+    request_id: str
+    began_s: float
+    """Of the monotonic clock."""
+    status: int = 0
+    """Status that was sent; 0 before that. 101 for an accepted WebSocket."""
+    code: str = ""
+    """Code of the error that was sent; empty without one."""
+
+
+def open_exchange(scope: MutableMapping[str, Any], now_s: float) -> Exchange:
+    """Begin an exchange and leave it in the scope. The client's `X-Request-Id` is kept if it is harmless."""
+    exchange = Exchange(_id_from(scope["headers"]), now_s)
+    scope[_KEY] = exchange
+    return exchange
+
+
+def exchange_of(scope: MutableMapping[str, Any]) -> Exchange | None:
+    """Give the exchange that a request belongs to; None outside of this server's middleware."""
+    exchange = scope.get(_KEY)
+    return exchange if isinstance(exchange, Exchange) else None
+
+
+def _id_from(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            if _ACCEPTABLE.fullmatch(text):
+                return text
+            break
+    return f"req_{secrets.token_hex(8)}"

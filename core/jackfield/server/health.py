@@ -1,0 +1,114 @@
+"""`GET /health`: whether the stores can be reached, and what each door adds. Answers within 100 ms."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from jackfield.assembly import Assembly, Built, Door
+from jackfield.contracts.session import SessionStore
+from jackfield.contracts.transport import HealthReporter
+from jackfield.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+_BUDGET_S: Final = 0.08
+
+
+class StoreProbe:
+    """What is known of a store: the outcome of the last ping that ended.
+
+    A ping that takes longer than a caller has time for goes on in the background, so that a store that
+    hangs is found out by the time limit of store operations, and one slow answer alarms nobody.
+    """
+
+    def __init__(self, built: Built[SessionStore], store_s: float) -> None:
+        self.reachable = True
+        self._built = built
+        self._store_s = store_s
+        self._wanted = anyio.Event()
+        self._answered = anyio.Event()
+
+    async def run(self) -> None:
+        """Ping whenever somebody asks, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            reason = await ping(self._built.object, self._store_s)
+            if self.reachable and reason is not None:
+                logger.warning("[%s] %s is out of reach: %s", self._built.section, self._built.plugin, reason)
+            elif reason is None and not self.reachable:
+                logger.info("[%s] %s can be reached again", self._built.section, self._built.plugin)
+            self.reachable = reason is None
+            self._wanted = anyio.Event()
+            self._answered.set()
+            self._answered = anyio.Event()
+
+    async def size_bytes(self) -> int | None:
+        """Bytes that the store holds; None when it cannot tell, or not now."""
+        try:
+            with anyio.move_on_after(self._store_s):
+                return await self._built.object.size_bytes()
+        except Exception:  # a store is somebody else's code
+            logger.warning("[%s] cannot tell its size", self._built.section, exc_info=True)
+        return None
+
+    async def ask(self) -> None:
+        """Have the store pinged, and wait for the outcome."""
+        answered = self._answered
+        self._wanted.set()
+        await answered.wait()
+
+
+async def ping(store: SessionStore, store_s: float) -> str | None:
+    """Ask a store for a sign of life; gives the reason why there is none, None when there is."""
+    try:
+        with anyio.fail_after(store_s):
+            await store.ping()
+    except TimeoutError:
+        return f"no answer within {store_s:g} s"
+    except (StoreUnavailable, OSError) as error:
+        return str(error) or type(error).__name__
+    except Exception as error:  # a store is somebody else's code
+        logger.debug("a store failed to answer", exc_info=True)
+        return type(error).__name__
+    return None
+
+
+def distinct_stores(assembly: Assembly) -> list[Built[SessionStore]]:
+    """Every store once, however many roles it serves."""
+    return list({id(built.object): built for built in assembly.stores.values()}.values())
+
+
+def health_endpoint(
+    probes: Sequence[StoreProbe], doors: Iterable[Door]
+) -> Callable[[Request], Awaitable[JSONResponse]]:
+    """Make the handler of `GET /health`."""
+    reporters = [
+        (door, door.transport.object) for door in doors if isinstance(door.transport.object, HealthReporter)
+    ]
+
+    async def show(_request: Request) -> JSONResponse:
+        fields: dict[str, Any] = {}
+        with anyio.move_on_after(_BUDGET_S):
+            async with anyio.create_task_group() as tasks:
+                for probe in probes:
+                    tasks.start_soon(probe.ask)
+                for door, reporter in reporters:
+                    tasks.start_soon(_report, door, reporter, fields)
+        healthy = all(probe.reachable for probe in probes)
+        body = {**fields, "status": "healthy" if healthy else "unhealthy"}
+        return JSONResponse({"status": body.pop("status"), **body}, 200 if healthy else 503)
+
+    return show
+
+
+async def _report(door: Door, reporter: HealthReporter, fields: dict[str, Any]) -> None:
+    try:
+        fields.update(await reporter.health())
+    except Exception:  # a door is somebody else's code
+        logger.exception("[%s] %s failed to report", door.transport.section, door.transport.plugin)

@@ -1,0 +1,79 @@
+"""Events on their way to observers: never in the way of who tells them."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import anyio
+
+from jackfield.assembly import Built
+from jackfield.contracts.extension import Event, Observer
+from jackfield.contracts.panel import Metrics
+
+logger = logging.getLogger(__name__)
+
+QUEUE_EVENTS: Final = 1024
+"""Events that may wait for one observer; beyond that the oldest is dropped and counted."""
+_FAREWELL_S: Final = 2.0
+
+
+class EventBus:
+    """Tells every observer of every event, each over a queue and by a task of its own."""
+
+    def __init__(self, observers: Sequence[Built[Observer]], metrics: Metrics) -> None:
+        dropped = metrics.counter(
+            "jackfield_events_dropped_total", "Events that an observer was too slow for.", ["observer"]
+        )
+        self._lines = [_Line(observer, dropped.inc) for observer in observers]
+
+    def publish(self, event: Event) -> None:
+        """Tell of an event. Never blocks; called on the event loop."""
+        for line in self._lines:
+            line.put(event)
+
+    async def run(self) -> None:
+        """Deliver until cancelled; what was told by then is still delivered, for two seconds at most."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                for line in self._lines:
+                    tasks.start_soon(line.run)
+                await anyio.sleep_forever()
+        finally:
+            with anyio.move_on_after(_FAREWELL_S, shield=True):
+                async with anyio.create_task_group() as tasks:
+                    for line in self._lines:
+                        tasks.start_soon(line.empty)
+
+
+class _Line:
+    """One observer's queue."""
+
+    def __init__(self, built: Built[Observer], dropped: Callable[[str], None]) -> None:
+        self._built = built
+        self._dropped = dropped
+        self._events: deque[Event] = deque()
+        self._wake = anyio.Event()
+
+    def put(self, event: Event) -> None:
+        if len(self._events) == QUEUE_EVENTS:
+            self._events.popleft()
+            self._dropped(self._built.plugin)
+        self._events.append(event)
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self.empty()
+            self._wake = anyio.Event()
+            await self._wake.wait()
+
+    async def empty(self) -> None:
+        while self._events:
+            event = self._events.popleft()
+            try:
+                await self._built.object.observe(event)
+            except Exception:  # an observer is somebody else's code
+                logger.exception("[%s] %s failed to observe", self._built.section, self._built.plugin)

@@ -1,0 +1,158 @@
+"""What each door is given: the shared parts of the server, and identities by the door's own rules."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import HTTPConnection
+
+from jackfield.assembly import Assembly, Built, Door
+from jackfield.audio.clips import ClipStore
+from jackfield.config.sections import Config
+from jackfield.contracts.auth import Auth, Credentials, SubjectMatcher, UserId
+from jackfield.contracts.extension import Event
+from jackfield.contracts.panel import Assistant, Clips, Limits, Metrics, PanelSettings, Scenarios, Sessions
+from jackfield.dialogue.assistant import DialogueAssistant
+from jackfield.dialogue.scenarios import ScenarioTable
+from jackfield.dialogue.sessions import SessionService
+from jackfield.errors import ProtocolError, ProviderError
+from jackfield.resilience.limits import RateLimits
+
+logger = logging.getLogger(__name__)
+
+_BODY_BEYOND_AUDIO_BYTES: Final = 1024 * 1024
+_WEBSOCKET_BEARER: Final = "jackfield.bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all doors of a server share."""
+
+    settings: PanelSettings
+    assistant: Assistant
+    clips: ClipStore
+    sessions: SessionService
+    limits: Limits
+    scenarios: Scenarios
+    metrics: Metrics
+
+
+def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event], None]) -> Parts:
+    """Put together what the doors share; opens nothing."""
+    config = assembly.config
+    secret = config.server.secret_key
+    sessions = SessionService(
+        assembly.stores,
+        secret=secret.get_secret_value().encode() if secret else b"",
+        settings=config.session,
+        store_s=config.timeouts.store_seconds,
+        metrics=metrics,
+        publish=publish,
+    )
+    scenarios = ScenarioTable(config)
+    clips = _clip_store(config)
+    assistant = DialogueAssistant(
+        assembly, sessions=sessions, scenarios=scenarios, clips=clips, metrics=metrics, publish=publish
+    )
+    limits = RateLimits(config.limits)
+    return Parts(_settings(config), assistant, clips, sessions, limits, scenarios, metrics)
+
+
+def _settings(config: Config) -> PanelSettings:
+    return PanelSettings(
+        max_audio_bytes=config.limits.audio_bytes,
+        max_audio_s=config.limits.audio_seconds,
+        max_body_bytes=config.limits.audio_bytes + _BODY_BEYOND_AUDIO_BYTES,
+        session_ids=config.session.ids,
+        request_s=config.timeouts.request_seconds,
+    )
+
+
+def _clip_store(config: Config) -> ClipStore:
+    audio = config.audio
+    return ClipStore(
+        Path(audio.directory),
+        container=audio.format,
+        ttl_s=audio.ttl_seconds,
+        max_total_bytes=audio.max_total_bytes,
+        public_base_url=audio.public_base_url,
+        public_url=config.server.public_url,
+    )
+
+
+class DoorPanel:
+    """One door's panel. Implements `contracts.panel.Panel`."""
+
+    def __init__(self, parts: Parts, mount: str, auth: Built[Auth] | None, auth_name: str | None) -> None:
+        self.settings = parts.settings
+        self.assistant: Assistant = parts.assistant
+        self.clips: Clips = parts.clips
+        self.sessions: Sessions = parts.sessions
+        self.limits: Limits = parts.limits
+        self.scenarios: Scenarios = parts.scenarios
+        self.metrics: Metrics = parts.metrics
+        self._mount = mount
+        self._auth = auth
+        self._auth_name = auth_name or ""
+
+    async def identify(self, connection: HTTPConnection) -> UserId | None:
+        """Say who sent the request; None when the door has no authentication section.
+
+        A refused request counts towards its address's allowance, so that guessing is slow.
+
+        :raises ProtocolError: 401 `not_authenticated`, 503 when the section cannot tell, 429.
+        """
+        if self._auth is None:
+            return None
+        try:
+            identity = await self._auth.object.identify(_credentials(connection))
+        except ProviderError as error:
+            logger.warning("[%s] %s cannot tell: %s", self._auth.section, self._auth.plugin, error)
+            detail = "Nobody can be signed in now; try again later."
+            raise ProtocolError(503, "authentication_unavailable", detail) from error
+        if identity is None:
+            await self.limits.check_address(connection)
+            raise ProtocolError(
+                401,
+                "not_authenticated",
+                "Sign in first.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        user = UserId(self._auth_name, identity.subject)
+        connection.scope["user"] = user  # spares them the allowance of their address
+        return user
+
+    def claimed(self, subject: str) -> UserId:
+        """A user that a client merely claims to be, in a namespace of this mount's own."""
+        return UserId(f"claimed:{self._mount}", subject)
+
+    def is_user(self, claimed: str, user: UserId) -> bool:
+        """Whether the id that a client claims names the authenticated user."""
+        matcher = self._auth.object if self._auth else None
+        if isinstance(matcher, SubjectMatcher):
+            return matcher.same_subject(claimed, user.subject)
+        return claimed == user.subject
+
+
+def panel_of(door: Door, assembly: Assembly, parts: Parts) -> DoorPanel:
+    """Make the panel of a door."""
+    auth = assembly.auths[door.auth] if door.auth is not None else None
+    return DoorPanel(parts, door.mount, auth, door.auth)
+
+
+def _credentials(connection: HTTPConnection) -> Credentials:
+    headers = dict(connection.headers.items())
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    if not bearer and connection.scope["type"] == "websocket":
+        bearer = _subprotocol_token(connection.scope.get("subprotocols", []))
+    return Credentials(bearer or None, headers, connection.cookies)
+
+
+def _subprotocol_token(offered: list[str]) -> str:
+    """The token of the pair `jackfield.bearer, TOKEN`: browsers cannot set headers on a WebSocket."""
+    return offered[1] if len(offered) > 1 and offered[0] == _WEBSOCKET_BEARER else ""

@@ -1,0 +1,112 @@
+"""What can be told before anything is opened: exposure, secrets, certificates, decoders, routes."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from jackfield.config.sections import Config
+from jackfield.errors import Problem
+
+logger = logging.getLogger(__name__)
+
+_LEAST_CHARS: Final = 16
+_PLACEHOLDER: Final = re.compile(
+    r"(?i)(your[-_ ]|<your|change[-_ ]?me|placeholder|example|secret[-_ ]?key|insecure|password|todo|xxx)"
+)
+
+
+def check_exposure(config: Config) -> list[Problem]:
+    """Find what must not be reachable by everybody: doors without authentication, weak secrets."""
+    return [*_open_doors(config), *_secrets(config), *_credentials(config)]
+
+
+def check_parts(config: Config) -> list[Problem]:
+    """Find what voice needs and this installation lacks, and TLS files that cannot be read."""
+    problems = list(_tls(config))
+    if config.stt is not None or config.tts is not None:
+        try:
+            import av  # noqa: F401  # heavy, and not needed by a server of text
+        except ImportError:
+            section = "stt" if config.stt is not None else "tts"
+            message = "Voice needs the decoder PyAV, which cannot be imported."
+            problems.append(Problem(section, message, "pip install 'jackfield[audio]'"))
+    return problems
+
+
+def listens_publicly(host: str) -> bool:
+    """Whether an address is reachable from other machines."""
+    if host == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return True  # a name; whatever it resolves to, it is not known to be this machine alone
+
+
+def _open_doors(config: Config) -> Iterator[Problem]:
+    server = config.server
+    if server.allow_anonymous or not listens_publicly(server.host):
+        return
+    for number, door in enumerate(config.transport, 1):
+        if door.auth is None:
+            message = f'{server.host} can be reached by others, and "{door.use}" has no authentication.'
+            fix = "Give it `auth`, or listen on 127.0.0.1, or set allow_anonymous = true in [server]."
+            yield Problem(f"transport.{number}", message, fix)
+
+
+def _secrets(config: Config) -> Iterator[Problem]:
+    server = config.server
+    secrets = {"secret_key": server.secret_key, "metrics_token": server.metrics_token}
+    for name, secret in secrets.items():
+        weakness = _weakness(secret)
+        if weakness is None:
+            continue
+        if server.environment == "production":
+            fix = 'Set a random one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            yield Problem(f"server.{name}", f"It {weakness}.", fix)
+        else:
+            logger.warning("server.%s %s; production refuses it", name, weakness)
+    if server.environment == "production" and (server.public_url or "").startswith("http://"):
+        logger.warning("server.public_url is not https: clients' traffic can be read on its way")
+
+
+def _weakness(secret: SecretStr | None) -> str | None:
+    if secret is None:
+        return None
+    text = secret.get_secret_value()
+    if len(text) < _LEAST_CHARS:
+        return f"has fewer than {_LEAST_CHARS} characters"
+    if _PLACEHOLDER.match(text) or len(set(text)) < _LEAST_CHARS // 4:
+        return "looks like a placeholder"
+    return None
+
+
+def _credentials(config: Config) -> Iterator[Problem]:
+    server = config.server
+    # Unless the file says true, "true" means "where that is allowed".
+    said = server.cors_credentials and "cors_credentials" in server.model_fields_set
+    if said and "*" in server.cors_origins:
+        message = "Credentials are never allowed from every origin."
+        fix = "List the origins, or set cors_credentials = false."
+        yield Problem("server.cors_credentials", message, fix)
+
+
+def _tls(config: Config) -> Iterator[Problem]:
+    paths = {"tls_cert": config.server.tls_cert, "tls_key": config.server.tls_key}
+    given = {name: path for name, path in paths.items() if path is not None}
+    if len(given) == 1:
+        (missing,) = set(paths) - set(given)
+        yield Problem(f"server.{missing}", "TLS needs a certificate and its key.", "Set both or neither.")
+    for name, path in given.items():
+        try:
+            with Path(path).open("rb"):
+                pass
+        except OSError as error:
+            yield Problem(f"server.{name}", f"{path} cannot be read: {error.strerror}.", "Name a PEM file.")

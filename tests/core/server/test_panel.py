@@ -1,0 +1,148 @@
+"""What a door is given: identities and rate limits."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import APIRouter, Request, WebSocket
+
+from jackfield.contracts.auth import Auth, Credentials, Identity, UserId
+from jackfield.contracts.panel import Panel
+from jackfield.errors import ProviderUnavailable
+from tests.core.server.support import assembly, door, serving
+
+pytestmark = pytest.mark.anyio
+
+
+class Tokens:
+    """Believes the bearer token `right`, or the cookie `session=right`."""
+
+    async def identify(self, credentials: Credentials) -> Identity | None:
+        if credentials.bearer == "down":
+            raise ProviderUnavailable("secret-123")
+        right = credentials.bearer == "right" or credentials.cookies.get("session") == "right"
+        return Identity("0xabc") if right else None
+
+    def same_subject(self, claimed: str, subject: str) -> bool:
+        return claimed.lower() == subject
+
+
+def who(router: APIRouter, panel: Panel) -> None:
+    @router.get("/who")
+    async def show(request: Request) -> str:
+        await panel.limits.check_address(request)
+        user = await panel.identify(request)
+        await panel.limits.check_address(request)
+        return str(user)
+
+    @router.get("/mine")
+    async def mine(request: Request, claimed: str) -> bool:
+        user = await panel.identify(request)
+        return panel.is_user(claimed, user or panel.claimed(claimed))
+
+    @router.get("/claimed")
+    async def claimed() -> str:
+        user = panel.claimed("0xabc")
+        assert not user.authenticated
+        return str(user)
+
+    @router.websocket("/ws")
+    async def ws(socket: WebSocket) -> None:
+        user = await panel.identify(socket)
+        await socket.accept(subprotocol="jackfield.bearer")
+        await socket.send_text(str(user))
+        await socket.close()
+
+
+TOKENS: dict[str, Auth] = {"wallets": Tokens()}
+
+
+async def test_a_door_without_authentication_knows_nobody() -> None:
+    async with serving(assembly(door(who))) as served:
+        assert (await served.client.get("/who")).json() == "None"
+
+
+async def test_credentials_are_taken_from_the_header_or_a_cookie() -> None:
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS)) as served:
+        bearer = await served.client.get("/who", headers={"Authorization": "bearer right"})
+        cookie = await served.client.get("/who", headers={"Cookie": "session=right"})
+    assert bearer.json() == cookie.json() == str(UserId("wallets", "0xabc"))
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic right", "Bearer"])
+async def test_a_refused_request_is_401_and_says_how_to_sign_in(header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS)) as served:
+        answer = await served.client.get("/who", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_nobody_is_let_in_while_the_section_cannot_tell() -> None:
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS)) as served:
+        answer = await served.client.get("/who", headers={"Authorization": "Bearer down"})
+    assert answer.status_code == 503
+    assert "secret-123" not in answer.text
+
+
+async def test_the_plugin_decides_whether_a_claimed_id_is_the_users() -> None:
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS)) as served:
+        client = served.client
+        client.headers["Authorization"] = "Bearer right"
+        mine = await client.get("/mine", params={"claimed": "0xABC"})
+        other = await client.get("/mine", params={"claimed": "0xdef"})
+    assert (mine.json(), other.json()) == (True, False)
+
+
+async def test_claimed_users_live_apart_by_mount() -> None:
+    async with serving(assembly(door(who), door(who, mount="/pi", number=2))) as served:
+        root = (await served.client.get("/claimed")).json()
+        mounted = (await served.client.get("/pi/claimed")).json()
+    assert (root, mounted) == ("claimed:/0xabc", "claimed:/pi/0xabc")
+
+
+async def test_a_browser_may_bring_its_token_as_a_websocket_subprotocol() -> None:
+    from websockets.asyncio.client import connect
+    from websockets.typing import Subprotocol
+
+    offered = [Subprotocol("jackfield.bearer"), Subprotocol("right")]
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS)) as served:
+        url = f"ws://127.0.0.1:{served.port}/ws"
+        async with connect(url, subprotocols=offered, proxy=None) as client:
+            assert await client.recv() == "wallets/0xabc"
+
+
+LIMITED = {"limits": {"address_per_minute": 3}}
+
+
+async def test_requests_beyond_the_rate_are_told_when_to_come_back() -> None:
+    async with serving(assembly(door(who), config={"limits": {"address_per_minute": 4}})) as served:
+        answers = [await served.client.get("/who") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]  # each asks twice
+    assert answers[-1].json()["code"] == "rate_limited"
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 121
+
+
+async def test_the_address_of_an_authenticated_user_is_not_counted() -> None:
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS, config=LIMITED)) as served:
+        headers = {"Authorization": "Bearer right"}
+        answers = [await served.client.get("/mine?claimed=x", headers=headers) for _ in range(6)]
+    assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_guessing_tokens_is_limited_by_address() -> None:
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS, config=LIMITED)) as served:
+        answers = [await served.client.get("/mine?claimed=x") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+
+
+async def test_only_trusted_proxies_say_whose_request_it_is() -> None:
+    async def statuses(trusted: list[str]) -> list[int]:
+        config = {"limits": {"address_per_minute": 2}, "server": {"trusted_proxies": trusted}}
+        async with serving(assembly(door(who), config=config)) as served:
+            return [
+                (await served.client.get("/who", headers={"X-Forwarded-For": f"203.0.113.{n}"})).status_code
+                for n in range(2)
+            ]
+
+    assert await statuses(["127.0.0.1"]) == [200, 200]
+    assert await statuses(["192.0.2.0/24"]) == [200, 429]
