@@ -20,8 +20,8 @@ from jackfield_llm_xllamacpp.options import XllamacppOptions
 __all__ = ["XllamacppOptions", "make_llm", "plugin_info"]
 
 
-_READING_S: Final = 0.01
-"""Seconds for which one thread of a small machine reads one token with a model of 135 million parameters."""
+_READING_S: Final = 0.015
+"""Seconds for one token of a prompt: one thread of a busy machine, a model of 135 million parameters."""
 
 
 def _cancel_s(options: XllamacppOptions) -> float:

@@ -95,6 +95,7 @@ class TestXllamacpp(LLMSuite):
     """The promises that every language model makes."""
 
     capabilities = plugin.plugin_info().capabilities(XllamacppOptions())
+    prompt = "Write a long story about a dragon and a king."
     # The same sums are added in another order when chats are computed together.
     deterministic = False
 
