@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import ClassVar, Final, get_args
 
 import anyio
@@ -11,7 +12,6 @@ from jackfield.contracts.realtime import (
     Realtime,
     RealtimeAudio,
     RealtimeOutput,
-    RealtimeSession,
     RealtimeSettings,
     RealtimeText,
 )
@@ -30,7 +30,7 @@ class RealtimeSuite(Suite):
     async def test_typed_text_is_answered_in_sound_and_words(self, realtime: Realtime) -> None:
         async with realtime.session(self.settings) as session:
             await session.inject(self.prompt)
-            outputs = await self._until_done(session)
+            outputs = await self._until_done(aiter(session))
         sound = b"".join(output.pcm for output in outputs if isinstance(output, RealtimeAudio))
         texts = [output for output in outputs if isinstance(output, RealtimeText)]
         assert sound
@@ -41,21 +41,22 @@ class RealtimeSuite(Suite):
         async with realtime.session(self.settings) as session:
             assert 8_000 <= session.rate_hz <= 48_000
             await session.inject(self.prompt)
-            outputs = await self._until_done(session)
+            outputs = await self._until_done(aiter(session))
         assert all(isinstance(output, get_args(RealtimeOutput)) for output in outputs)
         assert all(len(output.pcm) % 2 == 0 for output in outputs if isinstance(output, RealtimeAudio))
 
     async def test_after_an_interruption_the_answer_says_nothing_more(self, realtime: Realtime) -> None:
         async with realtime.session(self.settings) as session:
+            outputs = aiter(session)
             await session.inject(self.prompt)
             with anyio.fail_after(_PATIENCE_S):
-                async for output in session:
+                async for output in outputs:
                     if isinstance(output, RealtimeAudio):
                         item = output.item
                         break
             await session.interrupt(heard_ms=10)
             await session.inject(self.prompt)
-            later = await self._until_done(session, but=item)
+            later = await self._until_done(outputs, but=item)
         assert not [output for output in later if isinstance(output, RealtimeAudio) and output.item == item]
 
     async def test_pushing_does_not_block(self, realtime: Realtime) -> None:
@@ -72,7 +73,7 @@ class RealtimeSuite(Suite):
         async def talk() -> None:
             async with realtime.session(self.settings) as session:
                 await session.inject(self.prompt)
-                answered.append(len(await self._until_done(session)))
+                answered.append(len(await self._until_done(aiter(session))))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(talk)
@@ -83,7 +84,7 @@ class RealtimeSuite(Suite):
         async with realtime.session(self.settings) as session:
             await session.update(RealtimeSettings(instructions="You sing."))
             await session.inject(self.prompt)
-            assert await self._until_done(session)
+            assert await self._until_done(aiter(session))
 
     async def test_cancelled_halfway_the_caller_has_control_at_once(self, realtime: Realtime) -> None:
         async def talk(ready: Ready) -> None:
@@ -104,11 +105,13 @@ class RealtimeSuite(Suite):
         assert time.perf_counter() - begin <= CONTROL_S + self.capabilities.cancel_s
         await session.__aexit__(None, None, None)
 
-    async def _until_done(self, session: RealtimeSession, but: str | None = None) -> list[RealtimeOutput]:
-        outputs: list[RealtimeOutput] = []
+    async def _until_done(
+        self, outputs: AsyncIterator[RealtimeOutput], but: str | None = None
+    ) -> list[RealtimeOutput]:
+        read: list[RealtimeOutput] = []
         with anyio.fail_after(_PATIENCE_S):
-            async for output in session:
-                outputs.append(output)
+            async for output in outputs:
+                read.append(output)
                 if isinstance(output, RealtimeText) and output.done and output.item != but:
-                    return outputs
+                    return read
         raise AssertionError("The session ended before the answer did.")
