@@ -11,10 +11,10 @@ import shutil
 import socket
 import sys
 
-MIB = 1024 * 1024
-PACKAGES_MIB = 165
-MODELS_MIB = 212
-INSTALLED_MIB = 1100
+MB = 1000 * 1000
+PACKAGES_MB = 211
+MODELS_MB = 222
+INSTALLED_MB = 700
 
 
 def main():
@@ -26,7 +26,7 @@ def main():
     arguments = parser.parse_args()
     fresh = not os.path.exists(arguments.installed)
     problems = python_problems() if fresh else []
-    problems += disk_problems(INSTALLED_MIB + 2 * MODELS_MIB) if fresh else []
+    problems += disk_problems(INSTALLED_MB + 2 * MODELS_MB) if fresh else []
     problems += port_problems(arguments.port) if arguments.port else []
     for problem in problems:
         sys.stderr.write("preflight: %s\n" % problem)
@@ -50,13 +50,13 @@ def python_problems():
     return []
 
 
-def disk_problems(needed_mib):
+def disk_problems(needed_mb):
     """Whether the disk that holds this folder has room."""
-    free_mib = shutil.disk_usage(os.getcwd()).free // MIB
-    if free_mib >= needed_mib:
+    free_mb = shutil.disk_usage(os.getcwd()).free // MB
+    if free_mb >= needed_mb:
         return []
     fix = "Free some, or clone into a folder on a larger disk."
-    return ["%d MB of disk are free here, %d MB are needed. %s" % (free_mib, needed_mib, fix)]
+    return ["%d MB of disk are free here, %d MB are needed. %s" % (free_mb, needed_mb, fix)]
 
 
 def port_problems(port):
@@ -82,8 +82,8 @@ def has_models(folder):
 
 def announce(with_models):
     """Say what will be downloaded, and where it goes."""
-    models = " and about %d MB of models into .models" % MODELS_MIB if with_models else ""
-    print("Downloading about %d MB of packages into .venv%s." % (PACKAGES_MIB, models))
+    models = " and about %d MB of models into .models" % MODELS_MB if with_models else ""
+    print("Downloading about %d MB of packages into .venv%s." % (PACKAGES_MB, models))
     print("Nothing is compiled. Ctrl-C is safe at any time: the next start goes on from there.")
     sys.stdout.flush()
 

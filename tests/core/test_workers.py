@@ -7,6 +7,7 @@ import threading
 import anyio
 import pytest
 from anyio import from_thread
+
 from jackfield.workers import Workers
 
 pytestmark = pytest.mark.anyio

@@ -28,8 +28,10 @@ _DEMUXERS: Final[dict[Container, str]] = {
 # FFmpeg left to itself also knows playlists, which name further files and addresses, and hundreds of
 # decoders that no recorder uses. So the demuxer is fixed and everything else is shut out.
 _DECODERS: Final = frozenset(
-    ("opus", "libopus", "vorbis", "mp3float", "mp3", "aac", "alac", "flac")
-    + ("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_alaw")
+    [
+        *("opus", "libopus", "vorbis", "mp3float", "mp3", "aac", "alac", "flac"),
+        *("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_alaw"),
+    ]
 )
 _OPEN_OPTIONS: Final = {"protocol_whitelist": "none", "codec_whitelist": ",".join(sorted(_DECODERS))}
 # A resampler from an absurd rate would take gigabytes for its filter.

@@ -64,8 +64,6 @@ class TTS(Protocol):
 class IncrementalTTS(TTS, Protocol):
     """A voice that can begin to speak before it has the whole text; optional, declared as `streaming`."""
 
-    def stream(
-        self, pieces: AsyncIterator[str], settings: SpeechSettings
-    ) -> AsyncGenerator[TTSOutput, None]:
+    def stream(self, pieces: AsyncIterator[str], settings: SpeechSettings) -> AsyncGenerator[TTSOutput, None]:
         """Yield the sound of `pieces` joined, beginning while they still come."""
         ...

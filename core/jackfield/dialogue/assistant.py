@@ -116,7 +116,7 @@ class DialogueAssistant:
             tasks.start_soon(speak)
             try:
                 await self._write(turn, send)
-            except Exception as error:  # raised below, so that it does not arrive in a group
+            except Exception as error:  # noqa: BLE001  # raised below, so that it does not arrive in a group
                 failure = error
                 tasks.cancel_scope.cancel()
         if failure is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from sentencex import get_sentence_boundaries
 
-_ENDERS: Final = frozenset(".!?…。！？｡।॥؟۔።\n")  # noqa: RUF001  # full stops of other scripts are meant
+_ENDERS: Final = frozenset(".!?…。！？｡।॥؟۔።\n")  # full stops of other scripts are meant
 _LONGEST: Final = 400
 """Characters after which a text without any end is cut at a space, so that speech begins all the same."""
 

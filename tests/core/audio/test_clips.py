@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+
 from jackfield.audio import clips as clips_module
 from jackfield.audio.clips import ClipStore
 from jackfield.audio.encode import ClipFormat

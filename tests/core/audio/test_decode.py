@@ -9,6 +9,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+
 from jackfield.audio.decode import AudioTooLong, Undecodable, decode
 from jackfield.audio.pcm import duration_s
 from jackfield.audio.sniff import CONTAINERS, Container

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from jackfield.audio.decode import decode
 from jackfield.audio.encode import ClipFormat, can_encode, encode
 from jackfield.audio.pcm import duration_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from jackfield.audio.sniff import ACCEPTED_MEDIA_TYPES, CONTAINERS, Container, matches_label, sniff
 from jackfield.testing.recordings import record
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from jackfield.models import Member, ModelPackage
 
 FILES = {"tiny_model/data/tiny.bin": b"weights" * 100, "tiny_model/data/tiny.json": b"{}"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from jackfield.models import ModelPackage, catalogue
 
 SHA256 = re.compile(r"[0-9a-f]{64}")

