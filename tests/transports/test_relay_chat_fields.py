@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from jackfield_transport_relay_chat.fields import ChatForm, max_field_bytes, parse_chat
-from jackfield_transport_relay_chat.form import Form, Part
 
 from jackfield import ProtocolError
+from jackfield_transport_relay_chat.fields import ChatForm, max_field_bytes, parse_chat
+from jackfield_transport_relay_chat.form import Form, Part
 
 GOOD = {
     "message": "Hello",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import pytest
-from jackfield_transport_relay_chat.form import Form, read_form
 from starlette.requests import Request
 from starlette.types import Message
 
 from jackfield import ProtocolError
+from jackfield_transport_relay_chat.form import Form, read_form
 
 pytestmark = pytest.mark.anyio
 

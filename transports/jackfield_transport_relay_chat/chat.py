@@ -121,15 +121,8 @@ class _Endpoints:
         return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
 
     async def _identify(self, request: Request) -> UserId | None:
-        """Give the authenticated user, None when the door has no authentication.
-
-        Whoever cannot show who they are is counted by address, so that tokens cannot be guessed quickly.
-        """
-        try:
-            user = await self._panel.identify(request)
-        except ProtocolError:
-            await self._panel.limits.check_address(request)
-            raise
+        """Give the authenticated user, None when the door has no authentication."""
+        user = await self._panel.identify(request)
         if user is None:
             await self._panel.limits.check_address(request)
         else:
@@ -171,12 +164,9 @@ class _Endpoints:
     async def _answer_text(
         self, _form: ChatForm, turn: TurnRequest, _headers: dict[str, str]
     ) -> dict[str, str]:
-        pieces: list[str] = []
         async with aclosing(self._panel.assistant.reply(turn)) as outputs:
-            async for output in outputs:
-                if isinstance(output, str):
-                    pieces.append(output)
-        return {"message": "".join(pieces), "type": "text"}
+            pieces = [output async for output in outputs if isinstance(output, str)]
+        return {"message": "".join(pieces).strip(), "type": "text"}
 
     async def _answer_voice(
         self, form: ChatForm, turn: TurnRequest, headers: dict[str, str]

@@ -24,7 +24,7 @@ _RANGE: Final = re.compile(r"(\d{0,18})-(\d{0,18})")
 
 def no_such_clip() -> ProtocolError:
     """The one answer for names that are malformed, unknown or expired."""
-    return ProtocolError(404, "not_found", "There is nothing at this address.")
+    return ProtocolError(404, "not_found", "There is nothing here.")
 
 
 class ClipResponse(Response):
