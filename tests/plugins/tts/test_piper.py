@@ -1,0 +1,174 @@
+"""The plugin `piper` with the real voice."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+
+import jackfield_stt_faster_whisper as whisper
+from jackfield import Site
+from jackfield.audio.decode import decode
+from jackfield.audio.encode import ClipFormat, encode
+from jackfield.contracts.stt import TranscriptionSettings
+from jackfield.contracts.tts import SpeechSettings, Voice
+from jackfield.errors import PluginCannotStart
+from jackfield.models import is_fetched, locate
+from jackfield.testing import TTSSuite
+from jackfield.testing.tts import speech_of
+from jackfield_tts_piper import PiperOptions, PiperTTS, make_tts, plugin_info
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+LONG_SENTENCE = ", ".join(["it was the age of wisdom, it was the age of foolishness"] * 6)
+
+if not os.environ.get("CI"):
+    if importlib.util.find_spec("piper") is None:
+        pytest.skip("Needs piper-tts.", allow_module_level=True)
+    if not is_fetched("piper-en-us-joe"):
+        pytest.skip("Needs a voice: jackfield models fetch piper-en-us-joe", allow_module_level=True)
+
+
+def build(**options: object) -> PiperTTS:
+    settings = PiperOptions.model_validate(options)
+    return make_tts(settings, Site("tts", "piper", logging.getLogger(__name__)))
+
+
+@pytest.fixture(scope="module")
+async def tts() -> AsyncIterator[PiperTTS]:
+    """The voice, loaded once."""
+    async with build() as tts:
+        yield tts
+
+
+class TestPiper(TTSSuite):
+    capabilities = plugin_info().capabilities(PiperOptions())
+
+
+async def test_the_rate_is_the_voices_own(tts: PiperTTS) -> None:
+    assert tts.rate_hz(Voice()) == 22_050
+
+
+@pytest.mark.parametrize("text", ["...", "!? —", "👍", "\u200d\x00", "[[]]"])
+async def test_signs_without_a_word_have_nothing_to_say(tts: PiperTTS, text: str) -> None:
+    assert (await speech_of(tts, text)).pcm == b""
+
+
+async def test_a_sentence_is_heard_before_the_next_is_made(tts: PiperTTS) -> None:
+    async with aclosing(tts.synthesize("Yes. " + LONG_SENTENCE, SpeechSettings())) as synthesis:
+        first = await anext(synthesis)
+        assert isinstance(first, bytes)
+        assert len(first) / 2 / 22_050 < 1.5
+
+
+async def test_a_long_sentence_comes_in_pieces(tts: PiperTTS) -> None:
+    async with aclosing(tts.synthesize(LONG_SENTENCE, SpeechSettings())) as synthesis:
+        lengths_s = [len(piece) / 2 / 22_050 async for piece in synthesis if isinstance(piece, bytes)]
+    assert len(lengths_s) > 3
+    assert max(lengths_s) < 8
+
+
+async def test_text_without_a_single_space_is_spoken(tts: PiperTTS) -> None:
+    assert (await speech_of(tts, "supercalifragilistic" * 12)).duration_s > 5
+
+
+async def test_double_brackets_are_not_read_as_phonemes(tts: PiperTTS) -> None:
+    assert (await speech_of(tts, "[[1234567]]")).duration_s > 3  # as phonemes it is less than a second
+
+
+@pytest.mark.parametrize(("options", "least", "most"), [({"length_scale": 2.0}, 1.5, 2.5), ({}, 0.8, 1.25)])
+async def test_the_duration_of_the_sounds_can_be_set(
+    tts: PiperTTS, options: dict[str, object], least: float, most: float
+) -> None:
+    text = "The quick brown fox jumps over the lazy dog."
+    usual = await speech_of(tts, text)
+    async with build(**options) as other:
+        assert least < (await speech_of(other, text)).duration_s / usual.duration_s < most
+
+
+async def test_the_loudness_can_be_set() -> None:
+    async with build(volume=0.1) as quiet:
+        samples = np.frombuffer((await speech_of(quiet, "Hello there.")).pcm, "<i2")
+    assert 2_000 < np.abs(samples).max() < 4_000
+
+
+async def test_the_switch_stops_a_synthesis_in_the_middle_of_a_piece(tts: PiperTTS) -> None:
+    text = "it was the age of wisdom, it was the age of foolishness, it was the epoch of belief, it was"
+    begin = time.perf_counter()
+    await speech_of(tts, text)
+    whole_s = time.perf_counter() - begin
+    async with build(workers=1) as alone:
+        with anyio.move_on_after(whole_s * 0.2):
+            await speech_of(alone, text)
+        begin = time.perf_counter()
+        await speech_of(alone, "a")
+        assert time.perf_counter() - begin < whole_s * 0.8
+
+
+@pytest.mark.parametrize("container", ["mp3", "ogg"])
+async def test_what_it_says_is_understood_by_the_recogniser(container: ClipFormat) -> None:
+    text = "Please set a timer for ten minutes and remind me to call my mother."
+    async with build(noise_scale=0, noise_w_scale=0) as even:  # the same sound each time
+        speech = await speech_of(even, text)
+    clip = encode(speech.pcm, speech.rate_hz, container)
+    site = Site("stt", "faster_whisper", logging.getLogger(__name__))
+    async with whisper.make_stt(whisper.FasterWhisperOptions(threads=1), site) as stt:
+        transcript = await stt.recognize(decode(clip, max_s=60), TranscriptionSettings())
+    heard = re.sub(r"\b10\b", "ten", transcript.text.lower())
+    assert re.findall(r"[a-z]+", heard) == re.findall(r"[a-z]+", text.lower())
+
+
+async def test_what_it_says_is_in_no_log(tts: PiperTTS, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await speech_of(tts, "Rosebud ʘ.")
+    assert "osebud" not in caplog.text
+    assert "ʘ" not in caplog.text
+
+
+async def test_a_voice_that_was_not_fetched_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JACKFIELD_MODELS", str(tmp_path))
+    with pytest.raises(PluginCannotStart, match="jackfield models fetch piper-en-us-joe"):
+        async with build():
+            pass
+
+
+async def test_a_voice_without_its_description_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "voice.onnx").touch()
+    with pytest.raises(PluginCannotStart, match=r"tts\.options\.config.*voice\.onnx\.json"):
+        async with build(model=str(tmp_path / "voice.onnx")):
+            pass
+
+
+async def test_a_damaged_voice_is_refused(tmp_path: Path) -> None:
+    shutil.copy(f"{locate('piper-en-us-joe')}.json", tmp_path / "voice.onnx.json")
+    (tmp_path / "voice.onnx").write_bytes(b"damaged")
+    with pytest.raises(PluginCannotStart, match="cannot be loaded"):
+        async with build(model=str(tmp_path / "voice.onnx")):
+            pass
+
+
+async def test_a_voice_that_would_download_its_reader_is_refused(tmp_path: Path) -> None:
+    description = json.loads(Path(f"{locate('piper-en-us-joe')}.json").read_text())
+    (tmp_path / "voice.onnx.json").write_text(json.dumps({**description, "phoneme_type": "pinyin"}))
+    (tmp_path / "voice.onnx").touch()
+    with pytest.raises(PluginCannotStart, match="pinyin"):
+        async with build(model=str(tmp_path / "voice.onnx")):
+            pass
+
+
+async def test_it_cannot_speak_before_it_is_entered() -> None:
+    with pytest.raises(RuntimeError, match="entered"):
+        await speech_of(build(), "Hello.")
