@@ -12,6 +12,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from jackfield.assembly import Assembly, Built
 from jackfield.contracts.extension import Event, Upload
+from jackfield.contracts.llm import LLM
 from jackfield.contracts.panel import Clips, Metrics
 from jackfield.contracts.session import Window
 from jackfield.contracts.stt import TranscriptionSettings
@@ -19,7 +20,7 @@ from jackfield.contracts.tts import TTS, SpeechSettings
 from jackfield.contracts.turn import ClipAnswer, TurnOutput, TurnRequest
 from jackfield.dialogue.clip import ClipReader, Speaker
 from jackfield.dialogue.order import TurnOrder
-from jackfield.dialogue.scenarios import ScenarioTable
+from jackfield.dialogue.scenarios import Part, ScenarioTable
 from jackfield.dialogue.sessions import SessionService
 from jackfield.dialogue.turn import Turn, TurnRunner
 from jackfield.dialogue.voices import voice_for
@@ -53,8 +54,8 @@ class DialogueAssistant:
         audio_total = metrics.counter(
             "jackfield_audio_total", "Steps of audio processing.", ["stage", "outcome"]
         )
-        self._reader = ClipReader(assembly.scanners, config.limits, config.timeouts, audio_total)
-        self._speaker = Speaker(clips, config.timeouts, audio_total)
+        self._reader = ClipReader(assembly.scanners, config.limits, config.timeouts, audio_total, publish)
+        self._speaker = Speaker(clips, config.timeouts, audio_total, publish)
 
     async def reply(self, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
         """Answer a message; see `contracts.panel.Assistant.reply`."""
@@ -62,9 +63,10 @@ class DialogueAssistant:
         key = self._sessions.key(request.conversation)
         async with self._order.turn(key):
             turn = await self._begin(request, key, waterfall)
-            async with aclosing(self._runner.run(turn)) as outputs:
-                async for output in outputs:
-                    yield output
+            with self._runner.told(turn):
+                async with aclosing(self._runner.run(turn)) as outputs:
+                    async for output in outputs:
+                        yield output
 
     async def reply_to_clip(self, request: TurnRequest, upload: Upload) -> ClipAnswer:
         """Answer a recorded message; see `contracts.panel.Assistant.reply_to_clip`."""
@@ -74,15 +76,24 @@ class DialogueAssistant:
         waterfall = Waterfall()
         key = self._sessions.key(request.conversation)
         async with self._order.turn(key):
+            self._chosen(request)  # before anything is spent on a turn that cannot be
             settings = TranscriptionSettings(request.language or self._language)
             text = await self._reader.read(upload, stt, settings, waterfall)
             spoken = replace(request, text=text, message_type="voice")
             turn = await self._begin(spoken, key, waterfall)
-            clip = await self._answer_aloud(turn, self._assembly.tts.default)
+            with self._runner.told(turn):
+                clip = await self._answer_aloud(turn, self._assembly.tts.default)
             return ClipAnswer(turn.answer, text, clip)
 
     async def _begin(self, request: TurnRequest, key: str, waterfall: Waterfall) -> Turn:
-        """Find what the turn works with.
+        """Find what the turn works with."""
+        part, llm = self._chosen(request)
+        window = await self._sessions.window(request.conversation)
+        first = window is None or not window.messages
+        return Turn(replace(request, first=first), key, window or Window(), part, llm, waterfall)
+
+    def _chosen(self, request: TurnRequest) -> tuple[Part, Built[LLM]]:
+        """The part that is played and the model that plays it.
 
         :raises ProtocolError: for a scenario or a model that is not configured.
         """
@@ -92,9 +103,7 @@ class DialogueAssistant:
             detail = "There is no such model."
             error = FieldError("model", "invalid_choice", detail)
             raise ProtocolError(422, "invalid_request", detail, (error,))
-        window = await self._sessions.window(request.conversation)
-        first = window is None or not window.messages
-        return Turn(replace(request, first=first), key, window or Window(), part, llm, waterfall)
+        return part, llm
 
     async def _answer_aloud(self, turn: Turn, tts: Built[TTS] | None) -> str | None:
         """Run the turn, speaking each sentence as soon as it is written; gives the clip's name."""

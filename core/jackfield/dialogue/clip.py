@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -12,16 +12,17 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from jackfield.assembly import Built
 from jackfield.config.sections import LimitsSection, TimeoutsSection
-from jackfield.contracts.extension import Scanner, Upload
+from jackfield.contracts.extension import Event, Scanner, Upload
 from jackfield.contracts.panel import Clips, Metric
 from jackfield.contracts.stt import STT, STTStream, Transcript, TranscriptionSettings
 from jackfield.contracts.tts import TTS, SpeechSettings, TTSOutput
-from jackfield.dialogue.failures import client_error
+from jackfield.dialogue.failures import client_error, report
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import FieldError, ProtocolError, ProviderBadReply, ProviderError, ProviderTimedOut
-from jackfield.resilience.guard import guard
+from jackfield.resilience.guard import Patience, guard
 from jackfield.resilience.retry import retrying
 from jackfield.text import normalise
+from jackfield.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,14 @@ class ClipReader:
         limits: LimitsSection,
         timeouts: TimeoutsSection,
         audio_total: Metric,
+        publish: Callable[[Event], None],
     ) -> None:
+        self._publish = publish
         self._scanners = scanners
         self._limits = limits
         self._timeouts = timeouts
         self._audio_total = audio_total
-        self._decoders = anyio.CapacityLimiter(2)  # decoding is short; a crowd of uploads shall not take all
+        self._decoders = Workers(2)  # decoding is short; a crowd of uploads shall not take all
 
     async def read(
         self, upload: Upload, stt: Built[STT], settings: TranscriptionSettings, waterfall: Waterfall
@@ -84,7 +87,7 @@ class ClipReader:
 
         call = partial(decode, upload.data, max_s=self._limits.audio_seconds)
         try:
-            pcm = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._decoders)
+            pcm = await self._decoders.run(call)
         except AudioTooLong:
             self._audio_total.inc("decode", "error")
             raise _invalid("audio_too_long", "The recording is too long.") from None
@@ -96,23 +99,27 @@ class ClipReader:
 
     async def _transcribe(self, pcm: bytes, stt: Built[STT], settings: TranscriptionSettings) -> Transcript:
         try:
-            transcript = await retrying(partial(self._hear, pcm, stt.object, settings))
+            transcript = await self._heard(pcm, stt.object, settings)
         except ProviderError as error:
             self._audio_total.inc("stt", "error")
-            logger.warning("%s (%s) failed: %s: %s", stt.section, stt.plugin, type(error).__name__, error)
+            report(stt, error, self._publish)
             raise client_error("stt", error) from error
         self._audio_total.inc("stt", "ok")
         return transcript
 
-    async def _hear(self, pcm: bytes, stt: STT, settings: TranscriptionSettings) -> Transcript:
+    async def _heard(self, pcm: bytes, stt: STT, settings: TranscriptionSettings) -> Transcript:
         try:
             with anyio.fail_after(self._timeouts.stt_seconds):
-                async with stt.stream(settings) as stream:
-                    stream.push(pcm)
-                    stream.end_utterance()
-                    return await _final(stream)
+                return await retrying(partial(_hear, pcm, stt, settings))
         except TimeoutError:
             raise ProviderTimedOut("no transcript in time") from None
+
+
+async def _hear(pcm: bytes, stt: STT, settings: TranscriptionSettings) -> Transcript:
+    async with stt.stream(settings) as stream:
+        stream.push(pcm)
+        stream.end_utterance()
+        return await _final(stream)
 
 
 async def _final(stream: STTStream) -> Transcript:
@@ -134,7 +141,10 @@ def _invalid(code: str, detail: str) -> ProtocolError:
 class Speaker:
     """Speaks answers while they are written, and stores them."""
 
-    def __init__(self, clips: Clips, timeouts: TimeoutsSection, audio_total: Metric) -> None:
+    def __init__(
+        self, clips: Clips, timeouts: TimeoutsSection, audio_total: Metric, publish: Callable[[Event], None]
+    ) -> None:
+        self._publish = publish
         self._clips = clips
         self._timeouts = timeouts
         self._audio_total = audio_total
@@ -150,10 +160,8 @@ class Speaker:
         async with pieces:
             try:
                 clip = await self._speak(pieces, tts.object, settings, waterfall)
-            except (ProviderError, OSError) as error:
-                logger.warning("%s (%s) failed: %s: %s", tts.section, tts.plugin, type(error).__name__, error)
-            except Exception:  # a voice that breaks its contract costs the sound, not the answer
-                logger.exception("%s (%s) failed", tts.section, tts.plugin)
+            except Exception as error:  # noqa: BLE001  # a broken voice costs the sound, not the answer
+                report(tts, error, self._publish)
             else:
                 self._audio_total.inc("tts", "ok")
                 waterfall.reached("spoken")
@@ -171,27 +179,27 @@ class Speaker:
         waterfall: Waterfall,
     ) -> str:
         sound = bytearray()
+        patience = Patience(self._timeouts.request_seconds)
         async for piece in pieces:
             waterfall.reached("first_sentence")
-            await self._say(piece, tts, settings, sound, waterfall)
+            async with aclosing(self._say(piece, tts, settings, patience)) as outputs:
+                async for output in outputs:
+                    if isinstance(output, bytes):
+                        waterfall.reached("first_audio")
+                        sound += output
         if not sound:
             raise ProviderBadReply("no sound came")
         return await self._clips.save(bytes(sound), tts.rate_hz(settings.voice))
 
-    async def _say(
-        self, piece: str, tts: TTS, settings: SpeechSettings, sound: bytearray, waterfall: Waterfall
-    ) -> None:
-        spoken = guard(
+    def _say(
+        self, piece: str, tts: TTS, settings: SpeechSettings, patience: Patience
+    ) -> AsyncGenerator[TTSOutput, None]:
+        return guard(
             partial(tts.synthesize, piece, settings),
             first_s=self._timeouts.tts_seconds,
-            total_s=self._timeouts.request_seconds,
+            patience=patience,
             useful=_is_sound,
         )
-        async with aclosing(spoken) as outputs:
-            async for output in outputs:
-                if isinstance(output, bytes):
-                    waterfall.reached("first_audio")
-                    sound += output
 
 
 def _is_sound(output: TTSOutput) -> bool:

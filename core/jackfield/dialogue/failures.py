@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import logging
+from collections.abc import Callable
+from typing import Any, Literal
 
+from jackfield.assembly import Built
+from jackfield.contracts.extension import Event, ProviderFailed
 from jackfield.errors import ContextTooLong, FieldError, ProtocolError, ProviderError, ProviderTimedOut
+
+logger = logging.getLogger(__name__)
 
 _WHO = {"llm": "language model", "stt": "speech recogniser", "tts": "voice"}
 
@@ -17,3 +23,13 @@ def client_error(stage: Literal["llm", "stt", "tts"], error: ProviderError) -> P
         detail = "The message is too long for the language model."
         return ProtocolError(422, "invalid_request", detail, (FieldError("message", "too_long", detail),))
     return ProtocolError(502, f"{stage}_failed", f"The {_WHO[stage]} failed.")
+
+
+def report(built: Built[Any], error: Exception, publish: Callable[[Event], None]) -> None:
+    """Tell the observers and the log that a provider failed."""
+    kind = type(error).__name__
+    publish(ProviderFailed(built.section, built.plugin, kind))
+    if isinstance(error, ProviderError | OSError):
+        logger.warning("%s (%s) failed: %s: %s", built.section, built.plugin, kind, error)
+    else:  # it breaks its contract, so only the traceback can tell where
+        logger.error("%s (%s) failed", built.section, built.plugin, exc_info=error)

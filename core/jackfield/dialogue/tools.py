@@ -57,6 +57,6 @@ class Toolbox:
 def _arguments(text: str) -> Mapping[str, Any] | None:
     try:
         value = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal
 
 from jackfield.assembly import Assembly, Built
-from jackfield.contracts.extension import Answer, Event, ProviderFailed, TurnFinished, TurnStarted
+from jackfield.contracts.extension import Answer, Event, TurnFinished, TurnStarted
 from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.session import StoredMessage, Window
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolStarted, TurnOutput, TurnRequest
-from jackfield.dialogue.failures import client_error
+from jackfield.dialogue.failures import client_error, report
 from jackfield.dialogue.prompt import PromptWriter
 from jackfield.dialogue.scenarios import Part
 from jackfield.dialogue.sessions import SessionService
 from jackfield.dialogue.tools import Toolbox
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import ProviderBadReply, ProviderError
-from jackfield.resilience.guard import guard
+from jackfield.resilience.guard import Patience, guard
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class Turn:
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     pieces: list[str] = field(default_factory=list)
     """The answer so far, as it came."""
+    outcome: Literal["ok", "failed", "cancelled"] = "cancelled"
+    """How the turn ended, or would end if it ended now."""
 
     @property
     def answer(self) -> str:
@@ -85,12 +87,9 @@ class TurnRunner:
         :raises ProtocolError: when the model failed; nothing was stored.
         :raises StoreUnavailable: when the turn cannot be stored.
         """
-        request = turn.request
-        outcome = "cancelled"
-        self._publish(TurnStarted(request.transport, turn.key, turn.id))
         try:
             finish = Finish("stop")
-            async with aclosing(self._wrapped(turn)(request)) as outputs:
+            async with aclosing(self._wrapped(turn)(turn.request)) as outputs:
                 async for output in outputs:
                     if isinstance(output, str):
                         if not turn.pieces:
@@ -105,17 +104,24 @@ class TurnRunner:
             if not turn.answer:
                 raise ProviderBadReply("the answer is empty")
             await self._store(turn)
-            outcome = "ok"
+            turn.outcome = "ok"
             yield finish
         except ProviderError as error:
-            outcome = "failed"
-            self._report(turn, error)
+            turn.outcome = "failed"
+            report(turn.llm, error, self._publish)
             raise client_error("llm", error) from error
         except Exception:
-            outcome = "failed"
+            turn.outcome = "failed"
             raise
+
+    @contextmanager
+    def told(self, turn: Turn) -> Iterator[None]:
+        """Tell of a turn that begins, and of its end and where its time went."""
+        self._publish(TurnStarted(turn.request.transport, turn.key, turn.id))
+        try:
+            yield
         finally:
-            self._finished(turn, outcome)
+            self._finished(turn)
 
     def _wrapped(self, turn: Turn) -> Answer:
         """The answer of the model, inside every extension that stands around turns."""
@@ -130,12 +136,13 @@ class TurnRunner:
             turn.key, turn.window, turn.part, turn.llm, request.text, request.username
         )
         context = ToolContext(request.conversation.user, turn.key)
+        patience = Patience(self._timeouts.llm_total_seconds)
         for round_number in range(self._rounds + 1):
             said: list[str] = []
             calls: list[ToolCall] = []
             finish = Finish("stop")
             offered = round_number < self._rounds
-            async with aclosing(self._generate(turn, messages, tools=offered)) as outputs:
+            async with aclosing(self._generate(turn, messages, patience, tools=offered)) as outputs:
                 async for output in outputs:
                     if isinstance(output, ToolCall):
                         calls.append(output)
@@ -147,7 +154,10 @@ class TurnRunner:
             if not calls or not offered:
                 yield finish
                 return
-            messages.append(Message("assistant", "".join(said), tool_calls=tuple(calls)))
+            text = "".join(said)
+            messages.append(Message("assistant", text, tool_calls=tuple(calls)))
+            if text and not text[-1].isspace():
+                yield "\n"  # what comes after the tools is another sentence
             for call in calls:
                 yield ToolStarted(call.id, call.name)
                 result, finished = await self._toolbox.call(call, context)
@@ -155,7 +165,7 @@ class TurnRunner:
                 yield finished
 
     def _generate(
-        self, turn: Turn, messages: list[Message], *, tools: bool
+        self, turn: Turn, messages: list[Message], patience: Patience, *, tools: bool
     ) -> AsyncGenerator[LLMOutput, None]:
         request = GenerationRequest(
             messages=tuple(messages),
@@ -168,7 +178,7 @@ class TurnRunner:
         return guard(
             partial(turn.llm.object.generate, request),
             first_s=self._timeouts.llm_first_seconds,
-            total_s=self._timeouts.llm_total_seconds,
+            patience=patience,
             useful=_is_useful,
         )
 
@@ -184,20 +194,15 @@ class TurnRunner:
         await self._sessions.append(request.conversation, pair, request.transport)
         turn.waterfall.reached("stored")
 
-    def _report(self, turn: Turn, error: ProviderError) -> None:
-        llm, kind = turn.llm, type(error).__name__
-        self._publish(ProviderFailed(llm.section, llm.plugin, kind))
-        logger.warning("%s (%s) failed: %s: %s", llm.section, llm.plugin, kind, error)
-
-    def _finished(self, turn: Turn, outcome: str) -> None:
+    def _finished(self, turn: Turn) -> None:
         request, stages = turn.request, turn.waterfall.seconds()
-        self._publish(TurnFinished(request.transport, turn.key, turn.id, outcome, stages))
+        self._publish(TurnFinished(request.transport, turn.key, turn.id, turn.outcome, stages))
         for stage, seconds in stages.items():
             self._stage_seconds.observe(seconds, request.transport, stage)
         logger.info(
             "turn %s %s in %.3f s (%s), session %s, %s %s, llm %s",
             turn.id,
-            outcome,
+            turn.outcome,
             turn.waterfall.total_s(),
             turn.waterfall,
             turn.key[:_KEY_CHARS],

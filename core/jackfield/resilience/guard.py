@@ -19,28 +19,36 @@ from jackfield.resilience.retry import wait_before_retry
 T = TypeVar("T")
 
 _IDLE_LOOK_S: Final = 0.1
-"""When to look again if nothing is being waited for and no time is left."""
+"""When to look again, at the earliest, if nothing is being waited for."""
+
+
+class Patience:
+    """How long one provider is still waited for in a turn, over all of its requests."""
+
+    def __init__(self, total_s: float) -> None:
+        self.left_s = total_s
 
 
 async def guard(
     start: Callable[[], AsyncGenerator[T, None]],
     *,
     first_s: float,
-    total_s: float,
+    patience: Patience,
     useful: Callable[[T], bool],
 ) -> AsyncGenerator[T, None]:
     """Yield what `start()` yields, repeating a retryable failure that came before useful output.
 
-    `first_s` bounds the wait for the first output, `total_s` all waiting together.
+    `first_s` bounds the waiting for the first useful output, repetitions included; `patience` bounds all
+    waiting and is used up by it.
 
     :raises ProviderTimedOut: when either is over; the provider's generator was closed.
     :raises ProviderError: when the provider failed for good.
     """
-    watch = _Watch(first_s, total_s)
+    watch = _Watch(first_s, patience)
+    delivered = False
     attempt = 0
     try:
         while True:
-            delivered = False
             try:
                 async with aclosing(start()) as outputs:
                     while True:
@@ -48,7 +56,9 @@ async def guard(
                             output = await watch.next(outputs)
                         except StopAsyncIteration:
                             return
-                        delivered = delivered or useful(output)
+                        if not delivered and useful(output):
+                            delivered = True
+                            watch.delivered()
                         yield output
             except ProviderError as error:
                 wait_s = None if delivered else wait_before_retry(error, attempt)
@@ -61,15 +71,20 @@ async def guard(
 
 
 class _Watch:
-    """A timer that cancels the task which has waited too long for an output."""
+    """A timer that cancels the task which has waited too long for an output.
 
-    def __init__(self, first_s: float, total_s: float) -> None:
+    Its own cancellation is told from others by the task's count of them: who cancels counts up, and who
+    answers for a cancellation counts down again.
+    """
+
+    def __init__(self, first_s: float, patience: Patience) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
-        self._left_s = total_s
-        self._limit_s = min(first_s, total_s)  # of the present wait
+        self._patience = patience
+        self._limit_s = min(first_s, patience.left_s)
         self._since: float | None = None
         self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0  # cancellations of the task before the present wait
         self._fired = False
         self._timer = self._loop.call_later(self._limit_s, self._look)
 
@@ -79,32 +94,42 @@ class _Watch:
         :raises StopAsyncIteration: when there is none.
         :raises ProviderTimedOut: when the wait was too long.
         """
-        if self._task is None:
-            self._task = asyncio.current_task()
-        self._since = self._clock()
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        self._cancelling = task.cancelling()
+        since = self._since = self._clock()
         try:
             output = await outputs.__anext__()
-        except asyncio.CancelledError:
-            if self._fired and self._task is not None and self._task.uncancel() == 0:
+        except (asyncio.CancelledError, Exception):  # some turn a cancellation into an error
+            if self._fired and task.uncancel() <= self._cancelling:
                 raise ProviderTimedOut("no output in time") from None
             raise
         finally:
-            self._left_s -= self._clock() - self._since
             self._since = None
-        self._limit_s = self._left_s
+            waited_s = self._clock() - since
+            self._limit_s -= waited_s
+            self._patience.left_s -= waited_s
+        if self._fired:  # and some swallow it
+            task.uncancel()
+            raise ProviderTimedOut("no output in time")
         return output
+
+    def delivered(self) -> None:
+        """There was useful output: from now on only the whole waiting is bounded."""
+        self._limit_s = self._patience.left_s
 
     def stop(self) -> None:
         """Look no more."""
         self._timer.cancel()
 
     def _look(self) -> None:
-        if self._since is None or self._task is None:
-            self._timer = self._loop.call_later(max(self._limit_s, _IDLE_LOOK_S), self._look)
-            return
-        remaining_s = self._limit_s - (self._clock() - self._since)
-        if remaining_s > 0:
-            self._timer = self._loop.call_later(remaining_s, self._look)
-        else:
-            self._fired = True
-            self._task.cancel()
+        delay_s = max(self._limit_s, _IDLE_LOOK_S)
+        if self._since is not None and self._task is not None:
+            remaining_s = self._limit_s - (self._clock() - self._since)
+            if remaining_s > 0:
+                delay_s = remaining_s
+            elif self._task.cancelling() <= self._cancelling:  # nobody else is cancelling it right now
+                self._fired = True
+                self._task.cancel()
+                return
+        self._timer = self._loop.call_later(delay_s, self._look)
