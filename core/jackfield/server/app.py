@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -41,6 +41,22 @@ def create_app(assembly: Assembly) -> FastAPI:
         secrets, routes that overlap, parts that are missing.
     """
     return _Builder(assembly).build()
+
+
+def create_app_in_part(assembly: Assembly, known: Sequence[Problem]) -> tuple[FastAPI | None, list[Problem]]:
+    """Make the application of an assembly that may lack parts, and say what else is wrong with it.
+
+    `known` is what is wrong with the assembly already; the application then serves only to be looked at.
+    """
+    try:
+        return create_app(assembly), []
+    except ConfigError as error:
+        return None, list(error.problems)
+    except Exception:
+        if not known:
+            raise
+        logger.debug("the routes cannot be looked at while parts are missing", exc_info=True)
+        return None, []
 
 
 def check_routes(assembly: Assembly) -> None:

@@ -64,10 +64,13 @@ _CLOSE_CODES: Final[Mapping[int, int]] = {
 
 def plain_error(status: int, headers: Mapping[str, str] | None = None) -> ProtocolError:
     """An error with nothing to say beyond its status."""
-    code, detail = _PLAIN.get(status, ("", ""))
-    phrase = HTTPStatus(status).phrase
-    code = code or phrase.lower().replace(" ", "_").replace("-", "_")
-    return ProtocolError(status, code, detail or f"{phrase}.", headers=headers or {})
+    if status in _PLAIN:
+        code, detail = _PLAIN[status]
+    else:
+        known = status in {item.value for item in HTTPStatus}
+        phrase = HTTPStatus(status).phrase if known else "Request failed"
+        code, detail = phrase.lower().replace(" ", "_").replace("-", "_"), f"{phrase}."
+    return ProtocolError(status, code, detail, headers=headers or {})
 
 
 def error_response(error: ProtocolError, scope: Scope) -> JSONResponse:

@@ -66,7 +66,7 @@ class Guard:
         if call.gone and not call.complete:
             _note_gone(scope)
         elif call.refusal is not None:
-            await _refuse(call, call.refusal, scope, linger=not call.body_read and not waits)
+            await _refuse(call, call.refusal, scope, linger=not waits)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = Socket(send)
@@ -119,15 +119,18 @@ async def _refuse(call: Call, refusal: ProtocolError, scope: Scope, *, linger: b
     """Answer with an error; an answer that has begun can only be broken off.
 
     A connection that is closed while its client still sends may be reset, and the answer lost. So the
-    rest of an unwanted body is taken and thrown away, for a moment.
+    rest of an unwanted body is taken and thrown away, for a moment, unless the client waits to be asked.
     """
     response = error_response(refusal, scope)
     if call.started:
         return
-    if not linger:
+    if call.body_read:
         await response(scope, call.receive, call.send)
         return
     response.headers["connection"] = "close"
+    if not linger:
+        await response(scope, call.receive, call.send)
+        return
 
     async def send_open(message: Message) -> None:
         if message["type"] == "http.response.body":

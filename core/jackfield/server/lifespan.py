@@ -83,7 +83,7 @@ async def _open(
         logger.debug("opening %s failed", built.section, exc_info=True)
         known = isinstance(error, JackfieldError | OSError)
         reason = str(error).rstrip(".") if known else f"{type(error).__name__} while it was opened"
-        fix = 'JACKFIELD_DEBUG=1 and log_level = "DEBUG" show more.' if not known else ""
+        fix = "" if known else 'With log_level = "DEBUG" in [server] the log shows where.'
         return [Problem(built.section, f'"{built.plugin}" cannot start: {reason}.', fix)]
     kind = built.section.split(".", 1)[0]
     logger.info("loaded %s %s in %.2f s", kind, built.plugin, time.monotonic() - began_s)

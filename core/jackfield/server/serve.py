@@ -19,11 +19,10 @@ from fastapi import FastAPI
 from jackfield.assembly import assemble_in_part
 from jackfield.config.sections import Config
 from jackfield.errors import ConfigError, PluginError, Problem
-from jackfield.server.app import create_app
+from jackfield.server.app import create_app_in_part
 from jackfield.server.in_flight import InFlight
 from jackfield.server.logging import configure_logging
 from jackfield.server.ports import bind, busy_port
-from jackfield.server.preflight import check_exposure, check_parts
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +84,10 @@ def _prepare(config: Config) -> tuple[FastAPI, socket.socket]:
 
 def _assembled(config: Config) -> FastAPI:
     assembly, problems = assemble_in_part(config)
-    if problems:
-        # Routes cannot be looked at while parts are missing; all else can.
-        raise ConfigError([*problems, *check_exposure(config), *check_parts(config)])
-    return create_app(assembly)
+    app, more = create_app_in_part(assembly, problems)
+    if app is None or problems:
+        raise ConfigError([*problems, *more])
+    return app
 
 
 async def _serve(

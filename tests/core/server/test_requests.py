@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import anyio
-import httpx
 import pytest
 from anyio.abc import ByteStream
 from fastapi import APIRouter, Request
-from starlette.responses import StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.responses import PlainTextResponse, StreamingResponse
 
 from jackfield.contracts.panel import Panel
 from jackfield.server.exchange import request_id
@@ -89,6 +89,20 @@ async def test_a_body_that_tells_no_length_is_refused_once_it_is_too_large(path:
             path, content=body(), headers={"content-type": "multipart/form-data; boundary=cut"}
         )
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def test_a_client_that_asks_first_is_told_no_and_is_not_asked_for_its_body() -> None:
+    async with (
+        serving(assembly(door(reading), config=SMALL)) as served,
+        await anyio.connect_tcp("127.0.0.1", served.port) as stream,
+    ):
+        await stream.send(TOO_LONG.replace(b"Host: x", b"Host: x\r\nExpect: 100-continue"))
+        answer = b""
+        with suppress(anyio.EndOfStream), anyio.fail_after(0.9):
+            while True:
+                answer += await stream.receive()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"100 Continue" not in answer
 
 
 async def test_a_client_that_never_stops_sending_is_answered_and_then_cut_off() -> None:
@@ -186,24 +200,27 @@ async def test_a_client_that_leaves_cancels_its_request(path: str, caplog: pytes
 
 
 async def test_work_after_the_answer_is_not_cancelled_by_the_clients_leaving() -> None:
-    from starlette.background import BackgroundTask
-    from starlette.responses import PlainTextResponse
-
-    going_on, finished = anyio.Event(), anyio.Event()
+    answering, going_on, finished = anyio.Event(), anyio.Event(), anyio.Event()
 
     async def afterwards() -> None:
-        await anyio.sleep(0.3)  # longer than the watch over requests takes to look
         await going_on.wait()
         finished.set()
 
     def routes(router: APIRouter, _panel: Panel) -> None:
         @router.get("/")
         async def answer() -> PlainTextResponse:
+            await answering.wait()
             return PlainTextResponse("done", background=BackgroundTask(afterwards))
 
     async with serving(assembly(door(routes))) as served:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            assert (await client.get(f"{served.url}/")).text == "done"
+        async with await anyio.connect_tcp("127.0.0.1", served.port) as stream:
+            await stream.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            with anyio.fail_after(3):
+                while not any(call.watched for call in served.in_flight.calls):
+                    await anyio.sleep(0.01)
+            answering.set()
+            assert (await stream.receive()).startswith(b"HTTP/1.1 200 OK")
+        await anyio.wait_all_tasks_blocked()
         going_on.set()
         with anyio.fail_after(3):
             await finished.wait()
