@@ -29,7 +29,7 @@ run: ## Install what is missing and start the offline voice server. PORT=9000 ch
 		--port "$${PORT:-$${SERVER_PORT:-8000}}"
 	@$(MAKE) $(RUN_STAMP)
 	@$(BIN)/jackfield models fetch
-	@exec $(BIN)/jackfield serve
+	@$(BIN)/jackfield serve || [ $$? = 130 ] # stopped by Ctrl-C
 
 .PHONY: setup
 setup: ## Install into .venv what `make run` needs, without models.

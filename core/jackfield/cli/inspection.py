@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,8 @@ from fastapi import FastAPI
 from jackfield.assembly import Assembly, assemble_in_part
 from jackfield.cli.configuration import environment_file, located
 from jackfield.config import examine_file
-from jackfield.errors import ConfigError, Problem
-from jackfield.server.app import create_app
-
-logger = logging.getLogger(__name__)
+from jackfield.errors import ConfigError
+from jackfield.server.app import create_app_in_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +44,8 @@ def inspected(
         raise ConfigError(problems)
     assembly, more = assemble_in_part(config, problems)
     problems += more
-    app = _built_app(assembly, problems)
+    app, more = create_app_in_part(assembly, problems)
+    problems += more
     if app is None or problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return Inspection(assembly, app)
-
-
-def _built_app(assembly: Assembly, problems: list[Problem]) -> FastAPI | None:
-    """Make the application; adds what the server would not start with to `problems`."""
-    try:
-        return create_app(assembly)
-    except ConfigError as error:
-        problems += error.problems
-    except Exception:
-        if not problems:
-            raise
-        logger.debug("routes cannot be looked at while parts are missing", exc_info=True)
-    return None

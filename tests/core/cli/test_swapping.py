@@ -115,8 +115,9 @@ def test_everything_that_is_wrong_is_told_at_once(run: Run, tmp_path: Path) -> N
 
 
 def test_serving_a_file_with_problems_tells_the_same_and_exits_with_2(run: Run, tmp_path: Path) -> None:
-    text = ECHO.format(llm='options.prefix = "${TRIAL_KEY}"').replace('"tone"', '"tune"')
-    told = check(run, tmp_path, text)
+    text = ECHO.format(llm="options.delay = 1").replace('"tone"', '"tune"')
+    told = check(run, tmp_path, text + '[[transport]]\nuse = "relay_chat"\n')
+    assert len(told) == 3
     served = run("serve", "trial.toml", "--port", "0")
     assert (served.returncode, served.stderr.splitlines()) == (2, told)
 
