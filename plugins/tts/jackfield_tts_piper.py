@@ -25,7 +25,7 @@ from pydantic import Field
 from jackfield import Capabilities, Options, PluginInfo, ProviderUnavailable, Site, hookimpl
 from jackfield.contracts.tts import SpeechSettings, TTSOutput, Voice
 from jackfield.errors import PluginCannotStart, Problem
-from jackfield.models import ModelMissing, locate
+from jackfield.models import locate
 from jackfield.workers import Workers
 
 if TYPE_CHECKING:
@@ -132,8 +132,9 @@ def _next(sentences: Iterator[bytes]) -> bytes | None:
 class PiperTTS:
     """A voice. An async context manager: entering loads it."""
 
-    def __init__(self, options: PiperOptions, site: Site) -> None:
+    def __init__(self, options: PiperOptions, model: Path, site: Site) -> None:
         self._options = options
+        self._model = model
         self._site = site
         self._workers = Workers(options.workers)
         self._voice: _LoadedVoice | None = None
@@ -182,10 +183,7 @@ class PiperTTS:
         return self._voice
 
     def _load(self) -> _LoadedVoice:
-        try:
-            model = locate(self._options.model)
-        except ModelMissing as error:
-            raise self._cannot_start("model", str(error), "") from error
+        model = self._model
         described = self._options.config or Path(f"{model}.json")
         if not described.is_file():
             raise self._cannot_start(
@@ -252,4 +250,4 @@ def plugin_info() -> PluginInfo:
 @hookimpl
 def make_tts(options: PiperOptions, site: Site) -> PiperTTS:
     import_module("piper")  # a missing library is told before anything starts
-    return PiperTTS(options, site)
+    return PiperTTS(options, locate(options.model), site)

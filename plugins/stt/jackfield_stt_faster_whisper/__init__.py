@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Final
 
 from jackfield import Capabilities, PluginInfo, Site, hookimpl
+from jackfield.models import locate
 from jackfield_stt_faster_whisper.options import FasterWhisperOptions
 from jackfield_stt_faster_whisper.stt import FasterWhisperSTT
 
@@ -46,5 +47,4 @@ def plugin_info() -> PluginInfo:
 def make_stt(options: FasterWhisperOptions, site: Site) -> FasterWhisperSTT:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the library is imported
     import_module("faster_whisper")  # a missing SDK is told before anything starts
-
-    return FasterWhisperSTT(options, site)
+    return FasterWhisperSTT(options, locate(options.model), site)

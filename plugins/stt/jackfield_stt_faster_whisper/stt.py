@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,7 +12,6 @@ from anyio import to_thread
 from jackfield import ProviderUnavailable, Site
 from jackfield.contracts.stt import Transcript, TranscriptionSettings, WholeUtteranceSTT
 from jackfield.errors import PluginCannotStart, Problem
-from jackfield.models import ModelMissing, locate
 from jackfield.workers import Workers
 from jackfield_stt_faster_whisper.options import FasterWhisperOptions
 from jackfield_stt_faster_whisper.recogniser import Recogniser
@@ -22,8 +22,9 @@ _MODEL_FILES: Final = ("model.bin", "config.json", "tokenizer.json")
 class FasterWhisperSTT(WholeUtteranceSTT):
     """Recognises whole utterances in worker threads. An async context manager: entering loads the model."""
 
-    def __init__(self, options: FasterWhisperOptions, site: Site) -> None:
+    def __init__(self, options: FasterWhisperOptions, folder: Path, site: Site) -> None:
         self._options = options
+        self._folder = folder
         self._site = site
         self._workers = Workers(options.workers)
         self._recogniser: Recogniser | None = None
@@ -41,10 +42,7 @@ class FasterWhisperSTT(WholeUtteranceSTT):
         self._recogniser = None
 
     def _load(self) -> Recogniser:
-        try:
-            folder = locate(self._options.model)
-        except ModelMissing as error:
-            raise self._cannot_start(str(error), "") from error
+        folder = self._folder
         missing = [name for name in _MODEL_FILES if not (folder / name).is_file()]
         if missing:
             raise self._cannot_start(

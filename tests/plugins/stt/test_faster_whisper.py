@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import re
 import time
 from collections.abc import AsyncIterator
-from functools import cache
 from pathlib import Path
 
 import anyio
@@ -21,14 +19,14 @@ from jackfield.audio.decode import decode
 from jackfield.audio.sniff import Container
 from jackfield.contracts.stt import STT_RATE_HZ, TranscriptionSettings
 from jackfield.errors import PluginCannotStart
-from jackfield.models import is_fetched
+from jackfield.models import ModelMissing, is_fetched
 from jackfield.testing import STTSuite
 from jackfield.testing.recordings import record
 from jackfield_stt_faster_whisper import FasterWhisperOptions, FasterWhisperSTT, make_stt, plugin_info
+from tests.voices import RECORDINGS, recording, spoken_text, words
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-DATA = Path(__file__).parents[2] / "data"
 MOST_WORD_ERRORS = 0.10
 ENGLISH = TranscriptionSettings(language="en-GB")
 
@@ -40,24 +38,9 @@ if not os.environ.get("CI"):
         pytest.skip("Needs a model: jackfield models fetch whisper-tiny.en", allow_module_level=True)
 
 
-@cache
-def recording(name: str, rate_hz: int = STT_RATE_HZ) -> bytes:
-    """Give a person's voice, PCM at `rate_hz`."""
-    found = importlib.util.find_spec("moonshine_voice")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    file = Path(found.submodule_search_locations[0]) / "assets" / f"{name}.wav"
-    return decode(file.read_bytes(), rate_hz=rate_hz, max_s=300)
-
-
 def seconds(pcm: bytes, start_s: float, end_s: float) -> bytes:
     """Cut a piece out of PCM for the recogniser."""
     return pcm[int(start_s * STT_RATE_HZ) * 2 : int(end_s * STT_RATE_HZ) * 2]
-
-
-def words(text: str) -> str:
-    """Leave lower-case words and the spaces between them."""
-    return " ".join(re.findall(r"[a-z']+", text.lower()))
 
 
 def build(**options: object) -> FasterWhisperSTT:
@@ -78,14 +61,14 @@ class TestFasterWhisper(STTSuite):
     expected_words = ("best", "times")
 
 
-@pytest.mark.parametrize("name", ["two_cities", "endgame_nagg_nell"])
+@pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize("container", ["webm", "ogg", "mp4", "mp3", "wav"])
 async def test_a_person_is_understood_from_every_container(
     stt: FasterWhisperSTT, name: str, container: Container
 ) -> None:
     upload = record(recording(name, 48_000), container, rate_hz=48_000)
     transcript = await stt.recognize(decode(upload, max_s=300), ENGLISH)
-    said = (DATA / f"{name}.txt").read_text()
+    said = spoken_text(name)
     assert jiwer.wer(words(said), words(transcript.text)) < MOST_WORD_ERRORS
 
 
@@ -181,13 +164,12 @@ async def test_the_event_loop_is_free_while_it_listens(stt: FasterWhisperSTT) ->
     assert ticks > 10
 
 
-async def test_a_model_that_was_not_fetched_names_the_command(
+def test_a_model_that_was_not_fetched_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JACKFIELD_MODELS", str(tmp_path))
-    with pytest.raises(PluginCannotStart, match=r"jackfield models fetch whisper-tiny\.en"):
-        async with build():
-            pass
+    with pytest.raises(ModelMissing, match=r"jackfield models fetch whisper-tiny\.en"):
+        build()
 
 
 async def test_a_folder_without_a_tokenizer_is_refused_instead_of_downloading_one(tmp_path: Path) -> None:

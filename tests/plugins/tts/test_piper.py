@@ -24,7 +24,7 @@ from jackfield.audio.encode import ClipFormat, encode
 from jackfield.contracts.stt import TranscriptionSettings
 from jackfield.contracts.tts import SpeechSettings, Voice
 from jackfield.errors import PluginCannotStart
-from jackfield.models import is_fetched, locate
+from jackfield.models import ModelMissing, is_fetched, locate
 from jackfield.testing import TTSSuite
 from jackfield.testing.tts import speech_of
 from jackfield_tts_piper import PiperOptions, PiperTTS, make_tts, plugin_info
@@ -136,13 +136,12 @@ async def test_what_it_says_is_in_no_log(tts: PiperTTS, caplog: pytest.LogCaptur
     assert "ʘ" not in caplog.text
 
 
-async def test_a_voice_that_was_not_fetched_names_the_command(
+def test_a_voice_that_was_not_fetched_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JACKFIELD_MODELS", str(tmp_path))
-    with pytest.raises(PluginCannotStart, match="jackfield models fetch piper-en-us-joe"):
-        async with build():
-            pass
+    with pytest.raises(ModelMissing, match="jackfield models fetch piper-en-us-joe"):
+        build()
 
 
 async def test_a_voice_without_its_description_is_refused(tmp_path: Path) -> None:
