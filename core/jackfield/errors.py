@@ -17,7 +17,7 @@ JackfieldError
 │   └── ProviderRefused         this request is not acceptable, and would not be elsewhere
 │       ├── ContextTooLong      the prompt does not fit the model
 │       └── ContentFiltered     the provider's content filter stopped it
-├── StoreUnavailable            a session store that cannot be reached
+├── StoreUnavailable            a session store that cannot be reached, or is full
 └── ProtocolError               a client's request; carries the HTTP status and a stable code
 
 Messages of provider errors may quote what a provider said: they go to the log, never to a client.
@@ -141,7 +141,7 @@ class ContentFiltered(ProviderRefused):
 
 
 class StoreUnavailable(JackfieldError):
-    """Raised when a session store cannot be reached or did not answer in time."""
+    """Raised when a session store cannot be reached, did not answer in time, or is full."""
 
 
 @dataclass(frozen=True, slots=True)

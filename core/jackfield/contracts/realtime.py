@@ -83,7 +83,7 @@ class RealtimeSession(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[RealtimeOutput]:
-        """What the model says and does. Iterated by one task.
+        """What the model says and does. Asked for once a session, iterated by one task.
 
         :raises ProviderError: the session is then of no further use.
         """

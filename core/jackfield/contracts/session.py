@@ -4,7 +4,7 @@ A store implements one role or more, each a Protocol here, and declares them in 
 a role survives a restart is a separate fact, declared as `persistent`. Times are aware datetimes in UTC.
 Keys are opaque to a store. Every method is atomic: two callers never see half of one another's work.
 
-:raises StoreUnavailable: by every method, when the store cannot be reached.
+:raises StoreUnavailable: by every method, when the store cannot be reached, or is full.
 """
 
 from __future__ import annotations
@@ -187,7 +187,10 @@ class Records(SessionStore, Protocol):
         ...
 
     async def add_records(self, user_id: str, records: Sequence[Record]) -> bool:
-        """Add messages of one conversation as one step; False when it is unknown or another user's."""
+        """Add messages of one conversation as one step; False when it is unknown or another user's.
+
+        :raises Conflict: when one of the ids is taken; none is added.
+        """
         ...
 
     async def set_record_status(
@@ -203,6 +206,8 @@ class Records(SessionStore, Protocol):
 
         `next_cursor` is the `before` of the page of still older ones. None when the conversation is
         unknown or another user's.
+
+        :raises ValueError: when `before` is no message of the conversation.
         """
         ...
 

@@ -64,7 +64,7 @@ class STTStream(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[Transcript]:
-        """Transcripts in the order of the utterances. Iterated by one task.
+        """Transcripts in the order of the utterances. Asked for once a stream, iterated by one task.
 
         :raises ProviderError: the stream is then of no further use.
         """
