@@ -116,6 +116,8 @@ class _Builder:
             redoc_url=None,
             openapi_url="/openapi.json" if docs else None,
             lifespan=lifespan,
+            # It would hand users' words and exceptions' texts to whatever exporter the process has.
+            telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         )
 
     def _add_core_routes(self, app: FastAPI) -> None:
