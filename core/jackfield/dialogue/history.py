@@ -39,15 +39,14 @@ class History:
         count: Callable[[str], int],
     ) -> list[Message]:
         """Give the newest messages that fit into `room_tokens` (None: all), oldest first."""
-        kept = (
-            [message for message in stored if message.timestamp >= self._cuts[key]]
-            if (key in self._cuts)
-            else list(stored)
-        )
+        cut = self._cuts.get(key)
+        # Found by its time, not by what is later: a clock may be set back. Gone, it is older than all.
+        start = next((at for at, message in enumerate(stored) if message.timestamp == cut), 0)
+        kept = stored[start:]
         if room_tokens is not None and kept:
             sizes = [count(message.content) + _MESSAGE_TOKENS for message in kept]
             if sum(sizes) > room_tokens:
-                kept = kept[_cut(sizes, int(room_tokens * _KEEP)) :]
+                kept = kept[_cut(kept, sizes, int(room_tokens * _KEEP)) :]
                 self._remember(key, kept)
         return [Message("user" if m.is_user else "assistant", m.content) for m in kept]
 
@@ -60,15 +59,16 @@ class History:
             self._cuts.popitem(last=False)
 
 
-def _cut(sizes: Sequence[int], room: int) -> int:
-    """Index of the first message to keep, an even one: a question stays with its answer."""
-    total = 0
+def _cut(messages: Sequence[StoredMessage], sizes: Sequence[int], room: int) -> int:
+    """Index of the first message to keep, a question: it stays with its answer."""
+    first, total = len(sizes), 0
     for index in range(len(sizes) - 1, -1, -1):
         total += sizes[index]
         if total > room:
-            first = index + 1
-            return first + first % 2
-    return 0
+            break
+        if messages[index].is_user:
+            first = index
+    return first
 
 
 def token_counter(llm: LLM) -> Callable[[str], int]:

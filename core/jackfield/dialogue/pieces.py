@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from sentencex import get_sentence_boundaries
 
 _ENDERS: Final = frozenset(".!?…。！？｡।॥؟۔።\n")  # full stops of other scripts are meant
 _LONGEST: Final = 400
-"""Characters after which a text without any end is cut at a space, so that speech begins all the same."""
+"""Characters after which a sentence is cut at a space, so that speech begins all the same."""
 
 
 class Pieces:
@@ -30,19 +31,24 @@ class Pieces:
     def end(self) -> list[str]:
         """Give what is left, once no more text comes."""
         rest, self._rest = self._rest, ""
-        return self._spoken([rest])
+        return _spoken([rest])
 
     def _cut(self) -> list[str]:
-        *done, last = self._sentences()
-        if not done and len(last) > _LONGEST:
-            at = last.rfind(" ", 0, _LONGEST) + 1 or _LONGEST
-            done, last = [last[:at]], last[at:]
-        self._rest = last
-        return self._spoken(done)
+        *done, last = (found["text"] for found in get_sentence_boundaries(self._language, self._rest))
+        *more, self._rest = _short(last)
+        return _spoken([*done, *more])
 
-    def _sentences(self) -> list[str]:
-        return [boundary["text"] for boundary in get_sentence_boundaries(self._language, self._rest)]
 
-    @staticmethod
-    def _spoken(texts: list[str]) -> list[str]:
-        return [text.strip() for text in texts if any(map(str.isalnum, text))]
+def _spoken(texts: Iterable[str]) -> list[str]:
+    """What of the texts can be spoken, in pieces that are not too long."""
+    return [piece.strip() for text in texts for piece in _short(text) if any(map(str.isalnum, piece))]
+
+
+def _short(text: str) -> list[str]:
+    """Cut at spaces, or anywhere in a text that has none."""
+    pieces = []
+    while len(text) > _LONGEST:
+        at = text.rfind(" ", 0, _LONGEST) + 1 or _LONGEST
+        pieces.append(text[:at])
+        text = text[at:]
+    return [*pieces, text]

@@ -64,14 +64,8 @@ class SessionService:
 
     def key(self, conversation: ConversationRef) -> str:
         """The key under which a conversation is stored: a digest of mount, user and session id."""
-        text = _SEPARATOR.join(
-            (
-                conversation.mount,
-                conversation.user.section,
-                conversation.user.subject,
-                conversation.session,
-            )
-        ).encode()
+        user = conversation.user
+        text = _joined(conversation.mount, user.section, user.subject, conversation.session)
         digest = (
             hmac.new(self._secret, text, hashlib.sha256) if self._secret else hashlib.sha256(text)
         ).hexdigest()
@@ -132,7 +126,7 @@ class SessionService:
         await self._lifetimes.run()
 
     def _proof(self, nonce: str, user: UserId) -> str:
-        text = _SEPARATOR.join(("issued", nonce, user.section, user.subject)).encode()
+        text = _joined("issued", nonce, user.section, user.subject)
         return hmac.new(self._issuing_key, text, hashlib.sha256).hexdigest()[: 2 * _ID_BYTES]
 
     @asynccontextmanager
@@ -145,3 +139,9 @@ class SessionService:
                 yield self.windows
         except TimeoutError as error:
             raise StoreUnavailable("the session store did not answer in time") from error
+
+
+def _joined(*parts: str) -> bytes:
+    """Join so that no part can pose as two: a separator inside of one is written otherwise."""
+    escaped = (part.replace("\\", "\\\\").replace(_SEPARATOR, "\\s") for part in parts)
+    return _SEPARATOR.join(escaped).encode(errors="surrogatepass")
