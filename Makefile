@@ -19,21 +19,24 @@ TEST_STAMP := $(VENV)/installed-test-$(call KEY_OF,requirements/test.txt require
 INSTALL := $(PIP) install --no-deps --require-hashes --requirement
 INSTALL_SELF := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 
+PREFLIGHT = command -v $(PYTHON) >/dev/null || { \
+	echo "preflight: There is no $(PYTHON). Install Python 3.11 or newer, or name one: make run PYTHON=python3.11" >&2; \
+	exit 2; }; $(PYTHON) requirements/preflight.py --installed $(RUN_STAMP)
+
 .PHONY: help
 help: ## List the commands.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 .PHONY: run
 run: ## Install what is missing and start the offline voice server. PORT=9000 chooses the port.
-	@$(PYTHON) requirements/preflight.py --installed $(RUN_STAMP) --models "$(JACKFIELD_MODELS)" \
-		--port "$${PORT:-$${SERVER_PORT:-8000}}"
+	@$(PREFLIGHT) --models "$(JACKFIELD_MODELS)" --port "$${PORT:-$${SERVER_PORT:-8000}}"
 	@$(MAKE) $(RUN_STAMP)
 	@$(BIN)/jackfield models fetch
 	@$(BIN)/jackfield serve || [ $$? = 130 ] # stopped by Ctrl-C
 
 .PHONY: setup
 setup: ## Install into .venv what `make run` needs, without models.
-	@$(PYTHON) requirements/preflight.py --installed $(RUN_STAMP)
+	@$(PREFLIGHT)
 	@$(MAKE) $(RUN_STAMP)
 
 .PHONY: test

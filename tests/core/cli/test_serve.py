@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[3]
 @contextmanager
 def served(file: Path, folder: Path) -> Iterator[tuple[list[str], subprocess.Popen[str]]]:
     """A server, and what it said once it listened."""
-    command = [sys.executable, "-m", "jackfield", "serve", str(file), "--port", "0"]
+    where = ["--host", "127.0.0.1", "--port", "0"]
+    command = [sys.executable, "-m", "jackfield", "serve", str(file), *where]
     with (
         (folder / "log").open("w") as log,
         subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True) as process,
@@ -52,3 +53,10 @@ def test_a_stopped_server_exits_with_0(tmp_path: Path) -> None:
     with served(ROOT / "examples" / "echo.toml", tmp_path) as (_, process):
         pass
     assert process.returncode == 0
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_example_starts(tmp_path: Path, path: Path) -> None:
+    with served(path, tmp_path) as (said, _):
+        assert said[1].startswith("Listening on http://127.0.0.1:"), (tmp_path / "log").read_text()
