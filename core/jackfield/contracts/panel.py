@@ -26,8 +26,8 @@ class Assistant(Protocol):
         Turns of one conversation run one at a time in the order of the calls. The turn is stored before
         `Finish` is yielded. Closing the generator cancels the turn and stores nothing.
 
-        :raises ProtocolError: `session_busy` when too many already wait.
-        :raises ProviderError: when the model failed; nothing was stored.
+        :raises ProtocolError: 429 `session_busy` when too many already wait; 502 `llm_failed` or 504
+            `llm_timeout` when the model failed, and nothing was stored.
         :raises StoreUnavailable: when the conversation cannot be read or stored.
         """
         ...

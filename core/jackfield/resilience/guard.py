@@ -51,17 +51,21 @@ async def guard(
         while True:
             try:
                 async with aclosing(start()) as outputs:
-                    while True:
-                        try:
-                            output = await watch.next(outputs)
-                        except StopAsyncIteration:
-                            return
+                    watch.begin_wait()
+                    async for output in outputs:
+                        watch.end_wait()
                         if not delivered and useful(output):
                             delivered = True
                             watch.delivered()
                         yield output
-            except ProviderError as error:
-                wait_s = None if delivered else wait_before_retry(error, attempt)
+                        watch.begin_wait()
+                    watch.end_wait()
+                return
+            except (asyncio.CancelledError, Exception) as error:  # some turn a cancellation into an error
+                watch.end_wait()
+                wait_s = None
+                if isinstance(error, ProviderError) and not delivered:
+                    wait_s = wait_before_retry(error, attempt)
                 if wait_s is None:
                     raise
             await anyio.sleep(wait_s)
@@ -88,31 +92,28 @@ class _Watch:
         self._fired = False
         self._timer = self._loop.call_later(self._limit_s, self._look)
 
-    async def next(self, outputs: AsyncGenerator[T, None]) -> T:
-        """Wait for the next output.
-
-        :raises StopAsyncIteration: when there is none.
-        :raises ProviderTimedOut: when the wait was too long.
-        """
+    def begin_wait(self) -> None:
+        """The provider is asked for an output."""
         task = self._task = asyncio.current_task()
         assert task is not None
         self._cancelling = task.cancelling()
-        since = self._since = self._clock()
-        try:
-            output = await outputs.__anext__()
-        except (asyncio.CancelledError, Exception):  # some turn a cancellation into an error
-            if self._fired and task.uncancel() <= self._cancelling:
+        self._since = self._clock()
+
+    def end_wait(self) -> None:
+        """The provider answered, in one way or another; ends a wait once.
+
+        :raises ProviderTimedOut: when it took too long.
+        """
+        if self._since is None:
+            return
+        waited_s = self._clock() - self._since
+        self._since = None
+        self._limit_s -= waited_s
+        self._patience.left_s -= waited_s
+        if self._fired:
+            self._fired = False
+            if self._task is not None and self._task.uncancel() <= self._cancelling:
                 raise ProviderTimedOut("no output in time") from None
-            raise
-        finally:
-            self._since = None
-            waited_s = self._clock() - since
-            self._limit_s -= waited_s
-            self._patience.left_s -= waited_s
-        if self._fired:  # and some swallow it
-            task.uncancel()
-            raise ProviderTimedOut("no output in time")
-        return output
 
     def delivered(self) -> None:
         """There was useful output: from now on only the whole waiting is bounded."""
