@@ -62,7 +62,7 @@ async def guard(
                     watch.end_wait()
                 return
             except (asyncio.CancelledError, Exception) as error:  # some turn a cancellation into an error
-                watch.end_wait()
+                watch.end_wait(cancelled=isinstance(error, asyncio.CancelledError))
                 wait_s = None
                 if isinstance(error, ProviderError) and not delivered:
                     wait_s = wait_before_retry(error, attempt)
@@ -99,10 +99,10 @@ class _Watch:
         self._cancelling = task.cancelling()
         self._since = self._clock()
 
-    def end_wait(self) -> None:
+    def end_wait(self, *, cancelled: bool = False) -> None:
         """The provider answered, in one way or another; ends a wait once.
 
-        :raises ProviderTimedOut: when it took too long.
+        :raises ProviderTimedOut: when it took too long, unless somebody else cancelled it as well.
         """
         if self._since is None:
             return
@@ -112,7 +112,8 @@ class _Watch:
         self._patience.left_s -= waited_s
         if self._fired:
             self._fired = False
-            if self._task is not None and self._task.uncancel() <= self._cancelling:
+            others = self._task is not None and self._task.uncancel() > self._cancelling
+            if not (cancelled and others):
                 raise ProviderTimedOut("no output in time") from None
 
     def delivered(self) -> None:
@@ -129,7 +130,7 @@ class _Watch:
             remaining_s = self._limit_s - (self._clock() - self._since)
             if remaining_s > 0:
                 delay_s = remaining_s
-            elif self._task.cancelling() <= self._cancelling:  # nobody else is cancelling it right now
+            else:
                 self._fired = True
                 self._task.cancel()
                 return

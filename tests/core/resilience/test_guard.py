@@ -395,6 +395,21 @@ async def test_a_provider_that_hides_its_cancellation_has_timed_out_all_the_same
     assert not scope.cancelled_caught
 
 
+async def test_a_cancellation_that_the_provider_swallowed_is_delivered_when_the_time_is_over() -> None:
+    async def deaf() -> AsyncGenerator[str, None]:
+        with suppress(BaseException):
+            await anyio.sleep_forever()
+        await anyio.sleep_forever()
+        yield "never"
+
+    began_s = anyio.current_time()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(10):
+            await anext(guarded(deaf, first_s=30))
+
+    assert anyio.current_time() - began_s == pytest.approx(30)
+
+
 async def test_another_task_may_go_on_with_the_stream() -> None:
     stream = guarded(provider(["a", 1000.0]).start, first_s=30, total_s=60)
     async with aclosing(stream), anyio.create_task_group() as tasks:
