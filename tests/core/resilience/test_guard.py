@@ -410,13 +410,27 @@ async def test_a_cancellation_that_the_provider_swallowed_is_delivered_when_the_
     assert anyio.current_time() - began_s == pytest.approx(30)
 
 
+async def test_a_provider_that_swallows_every_cancellation_has_timed_out() -> None:
+    async def deaf() -> AsyncGenerator[str, None]:
+        for _ in range(2):
+            with suppress(BaseException):
+                await anyio.sleep_forever()
+        yield "too late"
+
+    async with asyncio.timeout(10):
+        with pytest.raises(ProviderTimedOut):
+            await anext(guarded(deaf, first_s=30))
+
+
 async def test_another_task_may_go_on_with_the_stream() -> None:
     stream = guarded(provider(["a", 1000.0]).start, first_s=30, total_s=60)
     async with aclosing(stream), anyio.create_task_group() as tasks:
         tasks.start_soon(anext, stream)
         await anyio.wait_all_tasks_blocked()
+        began_s = anyio.current_time()
         with pytest.raises(ProviderTimedOut):
             await anext(stream)
+        assert anyio.current_time() - began_s == pytest.approx(60)
 
 
 async def test_closing_half_way_closes_the_provider_and_leaves_no_timer() -> None:
