@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from jackfield.config.sections import SessionSection
+from jackfield.contracts.session import StoredMessage
+from jackfield_session_memory import MemoryOptions, MemoryStore
 from tests.contracts.harness import FORM, ServerFactory, TrialServer, refusal, until
 
 
@@ -174,6 +177,21 @@ def test_a_turn_restarts_the_life_of_a_session(brief: TrialServer) -> None:
     window = brief.window(sessionId="restarted")
     assert window is not None
     assert len(window["messages"]) == 4
+
+
+@pytest.mark.anyio
+@pytest.mark.contract("RC-09")
+async def test_without_configuration_a_session_lives_for_1800_seconds() -> None:
+    now_s = 0.0
+    store = MemoryStore(MemoryOptions(), clock=lambda: now_s)
+    messages = [StoredMessage("Hello", "text", datetime.now(UTC), is_user=True)]
+    settings = SessionSection()
+    await store.append("key", messages, max_messages=settings.max_messages, ttl_s=settings.ttl_seconds)
+
+    now_s = 1799.0
+    assert await store.load("key") is not None
+    now_s = 1801.0
+    assert await store.load("key") is None
 
 
 @pytest.mark.contract("RC-09")
