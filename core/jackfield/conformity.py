@@ -15,7 +15,8 @@ from jackfield.contracts.tools import Tool
 from jackfield.contracts.transport import Transport
 from jackfield.contracts.tts import TTS
 from jackfield.contracts.vad import VAD
-from jackfield.plugin import Kind, Role
+from jackfield.errors import PluginWrongContract, Problem
+from jackfield.plugin import Kind, Role, Site
 
 CONTRACTS: Final[Mapping[Kind, type]] = {
     "llm": LLM,
@@ -56,3 +57,15 @@ def missing_members(built: object, contract: type) -> list[str]:
     }
     # A property is looked for in the class first: it may not work before the object is entered.
     return sorted(name for name in members if not (hasattr(type(built), name) or hasattr(built, name)))
+
+
+def hold_to(contract: type, built: object, site: Site) -> None:
+    """Hold what a plugin built against a contract.
+
+    :raises PluginWrongContract: naming the members that are missing.
+    """
+    missing = missing_members(built, contract)
+    if missing:
+        what = f'"{site.plugin}" built a {type(built).__name__} without {", ".join(missing)}'
+        message = f"{what}, which the contract {contract.__name__} has."
+        raise PluginWrongContract(Problem(site.section, message, "Update the plugin."))

@@ -31,8 +31,8 @@ def installed(kind: Kind) -> list[InstalledPlugin]:
             kind=kind,
             name=point.name,
             module=point.value,
-            distribution=point.dist.name if point.dist else "unknown",
-            version=point.dist.version if point.dist else "",
+            distribution=(point.dist and point.dist.name) or "unknown",  # a half removed one has no name
+            version=(point.dist and point.dist.version) or "",
         )
         for point in sorted(entry_points(group=group_of(kind)), key=lambda point: point.name)
     ]

@@ -6,7 +6,6 @@ that nothing names is never imported. One `Loader` serves one server; there is n
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from stevedore.driver import DriverManager
 
 from jackfield import hookspecs
 from jackfield.config.validation import problems_of
-from jackfield.conformity import CONTRACTS, EXTENSION_CONTRACTS, ROLE_CONTRACTS, missing_members
+from jackfield.conformity import CONTRACTS, EXTENSION_CONTRACTS, ROLE_CONTRACTS, hold_to
 from jackfield.errors import (
     JackfieldError,
     PluginCannotLoad,
@@ -32,8 +31,9 @@ from jackfield.errors import (
     PluginWrongOptions,
     Problem,
 )
-from jackfield.installed import InstalledPlugin, group_of, installed
-from jackfield.plugin import API, KINDS, PROJECT, Capabilities, Kind, Options, PluginInfo, Site
+from jackfield.installed import group_of, installed
+from jackfield.plugin import API, PROJECT, Capabilities, Kind, Options, PluginInfo, Site
+from jackfield.remedies import missing_sdk, one_line, suggestion
 
 logger = logging.getLogger(__name__)
 
@@ -123,10 +123,10 @@ class Loader:
         """
         kind = plugin.info.kind
         built = self._call(f"make_{kind}", plugin, options, site)
-        _check(built, CONTRACTS[kind], plugin, site)
+        hold_to(CONTRACTS[kind], built, site)
         if kind == "session":
             for role in self.capabilities(plugin, options, site.section).roles:
-                _check(built, ROLE_CONTRACTS[role], plugin, site)
+                hold_to(ROLE_CONTRACTS[role], built, site)
         return built
 
     def build_extension(self, plugin: Plugin, options: Options, site: Site) -> dict[str, list[object]]:
@@ -150,7 +150,7 @@ class Loader:
                 message = f'"{plugin.info.name}" gave a {type(built).__name__} instead of a list of tools.'
                 raise PluginWrongContract(Problem(site.section, message, "Update the plugin."))
             for item in found[hook]:
-                _check(item, contract, plugin, site)
+                hold_to(contract, item, site)
         return found
 
     def _find(self, kind: Kind, name: str, section: str) -> None:
@@ -163,7 +163,9 @@ class Loader:
             owners = " and ".join(sorted({plugin.distribution for plugin in matches}))
             message = f'The {kind} plugin "{name}" is installed twice, by {owners}.'
             raise PluginNotFound(Problem(section, message, "Uninstall one of them."))
-        problem = Problem(section, f'No {kind} plugin "{name}" is installed.', _suggest(kind, name, plugins))
+        problem = Problem(
+            section, f'No {kind} plugin "{name}" is installed.', suggestion(kind, name, plugins)
+        )
         raise PluginNotFound(problem)
 
     def _import(self, kind: Kind, name: str, section: str) -> ModuleType:
@@ -176,7 +178,7 @@ class Loader:
             logger.debug("importing %s plugin %s failed", kind, name, exc_info=True)
             problem = Problem(
                 section,
-                f'The {kind} plugin "{name}" cannot be imported: {type(error).__name__}: {_sentence(error)}.',
+                f'The {kind} plugin "{name}" cannot be imported: {type(error).__name__}: {one_line(error)}.',
                 "Mend or reinstall it; a plugin's module must import without its SDK.",
             )
             raise PluginCannotLoad(problem) from error
@@ -196,7 +198,7 @@ class Loader:
         except pluggy.PluginValidationError as error:
             if self._manager.is_registered(module):  # else pluggy undid it already
                 self._manager.unregister(module)
-            message = f'The {kind} plugin "{name}" does not fit the hooks: {_sentence(error)}.'
+            message = f'The {kind} plugin "{name}" does not fit the hooks: {one_line(error)}.'
             raise PluginWrongContract(Problem(section, message, "Update the plugin.")) from error
 
     def _describe(self, module: ModuleType, kind: Kind, name: str, section: str) -> PluginInfo:
@@ -234,11 +236,11 @@ class Loader:
         try:
             return caller(options=options, site=site)
         except ImportError as error:
-            raise PluginCannotLoad(_missing_sdk(plugin.info, site.section, error)) from error
+            raise PluginCannotLoad(missing_sdk(plugin.info, site.section, error)) from error
         except Exception as error:
             logger.debug("building %s failed", site.section, exc_info=True)
             if isinstance(error, JackfieldError | OSError):
-                reason, fix = _sentence(error), ""  # says itself what to do
+                reason, fix = one_line(error), ""  # says itself what to do
             else:  # what others write into an exception may be one of the options
                 reason, fix = f"{type(error).__name__} in its {hook}", _SHOW_MORE
             message = f'"{plugin.info.name}" cannot be built: {reason}.'
@@ -274,37 +276,3 @@ class Loader:
             if option in fields:
                 owners.append(f'"{other.name}"')
         return owners
-
-
-def _suggest(kind: Kind, name: str, plugins: list[InstalledPlugin]) -> str:
-    names = [plugin.name for plugin in plugins]
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f'Did you mean "{close[0]}"?'
-    elsewhere = [other for other in KINDS if any(plugin.name == name for plugin in installed(other))]
-    if elsewhere:
-        return f'"{name}" is a plugin of kind {elsewhere[0]}.'
-    return f"Installed: {', '.join(names) or 'none'}."
-
-
-def _check(built: object, contract: type, plugin: Plugin, site: Site) -> None:
-    """Hold an object against its contract."""
-    missing = missing_members(built, contract)
-    if missing:
-        what = f'"{plugin.info.name}" built a {type(built).__name__} without {", ".join(missing)}'
-        message = f"{what}, which the contract {contract.__name__} has."
-        raise PluginWrongContract(Problem(site.section, message, "Update the plugin."))
-
-
-def _missing_sdk(info: PluginInfo, section: str, error: ImportError) -> Problem:
-    if error.name:
-        what = f'"{info.name}" needs the package {error.name}, which cannot be imported.'
-    else:
-        what = f'"{info.name}" cannot import what it needs: {_sentence(error)}.'
-    fix = f"pip install '{info.extra}'" if info.extra else "Install what the plugin needs."
-    return Problem(section, what, fix)
-
-
-def _sentence(error: Exception) -> str:
-    """What an error says, in one line and without the full stop."""
-    return " ".join(str(error).split()).rstrip(".")
