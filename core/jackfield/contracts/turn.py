@@ -17,7 +17,7 @@ Storing = Literal["pair", "nothing"]
 class ConversationRef:
     """Which conversation a turn belongs to.
 
-    The store never sees the parts, only a digest of them (see `jackfield.dialogue.keys`).
+    The store never sees the parts, only a digest of them (see `jackfield.dialogue.sessions`).
     """
 
     mount: str

@@ -65,11 +65,12 @@ class SessionService:
     def key(self, conversation: ConversationRef) -> str:
         """The key under which a conversation is stored: a digest of mount, user and session id."""
         user = conversation.user
-        text = _joined(conversation.mount, user.section, user.subject, conversation.session)
-        digest = (
-            hmac.new(self._secret, text, hashlib.sha256) if self._secret else hashlib.sha256(text)
-        ).hexdigest()
-        return f"session:{digest}"
+        parts = (conversation.mount, user.section, user.subject, conversation.session)
+        return f"session:{self._digest(_joined(*parts))}"
+
+    def pseudonym(self, user: UserId) -> str:
+        """What providers that ask for one are told of a user: always the same, and not the user's id."""
+        return self._digest(_joined("pseudonym", user.section, user.subject))[:32]
 
     async def window(self, conversation: ConversationRef) -> Window | None:
         """Give what is remembered; None when unknown or expired.
@@ -128,6 +129,12 @@ class SessionService:
     def _proof(self, nonce: str, user: UserId) -> str:
         text = _joined("issued", nonce, user.section, user.subject)
         return hmac.new(self._issuing_key, text, hashlib.sha256).hexdigest()[: 2 * _ID_BYTES]
+
+    def _digest(self, text: bytes) -> str:
+        """Keyed by the server's secret where there is one, so that who knows an id cannot recompute it."""
+        if not self._secret:
+            return hashlib.sha256(text).hexdigest()
+        return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
 
     @asynccontextmanager
     async def _windows(self) -> AsyncIterator[Windows]:

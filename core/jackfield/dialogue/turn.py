@@ -9,7 +9,6 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from typing import Final, Literal
 
 from jackfield.assembly import Assembly, Built
@@ -173,7 +172,7 @@ class TurnRunner:
             temperature=turn.part.temperature,
             max_tokens=self._max_tokens,
             conversation=turn.key,
-            user=sha256(str(turn.request.conversation.user).encode()).hexdigest()[:32],
+            user=self._sessions.pseudonym(turn.request.conversation.user),
         )
         return guard(
             partial(turn.llm.object.generate, request),

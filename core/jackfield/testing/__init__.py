@@ -38,6 +38,7 @@ from jackfield.testing.tool import ToolSuite as ToolSuite
 from jackfield.testing.transport import TransportSuite as TransportSuite
 from jackfield.testing.tts import TTSSuite as TTSSuite
 from jackfield.testing.vad import VADSuite as VADSuite
+from jackfield.testing.virtual_clock import VirtualClock as VirtualClock
 
 __all__ = [
     "AuthSuite",
@@ -56,5 +57,6 @@ __all__ = [
     "ToolSuite",
     "TransportSuite",
     "VADSuite",
+    "VirtualClock",
     "WindowsSuite",
 ]

@@ -82,6 +82,14 @@ def test_a_key_is_a_digest_that_the_secret_makes_unguessable() -> None:
     assert service(b"one").key(ref()) == keyed
 
 
+def test_a_pseudonym_is_a_users_own_and_the_secret_makes_it_unguessable() -> None:
+    ada, bob = UserId("claimed:", "ada"), UserId("claimed:", "bob")
+    with_secret = service(b"a secret of some length")
+    assert with_secret.pseudonym(ada) == with_secret.pseudonym(ada)
+    assert len({with_secret.pseudonym(ada), with_secret.pseudonym(bob), service().pseudonym(ada)}) == 3
+    assert "ada" not in with_secret.pseudonym(ada)
+
+
 def test_an_id_that_is_no_unicode_has_a_key() -> None:
     assert service().key(ref(subject="\ud800")) != service().key(ref(subject="\ud801"))
 
