@@ -53,6 +53,7 @@ lint: $(TEST_STAMP) ## Check style, types and the borders between the rooms.
 
 .PHONY: contracts
 contracts: $(TEST_STAMP) ## Print each requirement of the contracts with the tests that name it.
+	@$(BIN)/jackfield models fetch
 	@$(BIN)/python tests/contracts/report.py
 
 .PHONY: bench

