@@ -195,7 +195,7 @@ async def test_a_seed_makes_random_answers_repeatable() -> None:
 
 async def test_the_finish_names_model_and_provider(llm: XllamacppLLM) -> None:
     finish = (await answer_of(llm, ask(FRANCE))).finish
-    assert (finish.model, finish.provider) == (locate(MODEL).name, "xllamacpp")
+    assert (finish.model, finish.provider) == (MODEL, "xllamacpp")
 
 
 async def test_the_event_loop_turns_while_all_slots_generate(llm: XllamacppLLM) -> None:
