@@ -71,7 +71,7 @@ class ScriptedStream:
     def checkpoint(self) -> None:
         self._add("tentative", self._text())
 
-    def end_utterance(self) -> None:
+    def end_utterance(self, *, unchanged: bool = False) -> None:
         self._add("final", self._text())
         self._utterance += 1
         self._samples = self._partial_words = 0

@@ -59,8 +59,12 @@ class STTStream(Protocol):
         """Ask for a tentative transcript of the utterance so far; pushing may go on."""
         ...
 
-    def end_utterance(self) -> None:
-        """End the utterance. Answered by exactly one final transcript; then the next one begins."""
+    def end_utterance(self, *, unchanged: bool = False) -> None:
+        """End the utterance. Answered by exactly one final transcript; then the next one begins.
+
+        `unchanged` says that nothing was spoken since the last checkpoint: its tentative transcript may
+        be given as the final, at no further cost. A recogniser that has no use for that ignores it.
+        """
         ...
 
     def __aiter__(self) -> AsyncIterator[Transcript]:
@@ -101,6 +105,17 @@ class WholeUtteranceSTT(ABC):
         return _UtteranceStream(self, settings)
 
 
+@dataclass(slots=True)
+class _Job:
+    """Sound to be recognised."""
+
+    pcm: bytes
+    kind: Literal["tentative", "final"]
+    same_as: _Job | None = None
+    """A checkpoint that had heard all of it."""
+    transcript: Transcript | None = None
+
+
 class _UtteranceStream:
     """Turns `recognize` into a stream. Work is done by whoever iterates, so it needs no task."""
 
@@ -108,7 +123,9 @@ class _UtteranceStream:
         self._stt = stt
         self._settings = settings
         self._sound = bytearray()
-        self._jobs: deque[tuple[bytes, Literal["tentative", "final"]]] = deque()
+        self._jobs: deque[_Job] = deque()
+        self._checkpoint: _Job | None = None
+        """The newest one of the utterance, whether it was answered or not."""
         self._wake = anyio.Event()
         self._closed = False
 
@@ -116,18 +133,23 @@ class _UtteranceStream:
         self._sound += pcm
 
     def checkpoint(self) -> None:
-        if self._jobs and self._jobs[-1][1] == "tentative":
-            self._jobs.pop()  # nobody needs the older guess any more
-        self._add("tentative")
+        self._drop_guess()  # nobody needs the older guess any more
+        self._checkpoint = _Job(bytes(self._sound), "tentative")
+        self._add(self._checkpoint)
 
-    def end_utterance(self) -> None:
-        if self._jobs and self._jobs[-1][1] == "tentative":
-            self._jobs.pop()
-        self._add("final")
+    def end_utterance(self, *, unchanged: bool = False) -> None:
+        self._drop_guess()
+        known = self._checkpoint if unchanged else None
+        self._add(_Job(known.pcm if known else bytes(self._sound), "final", known))
+        self._checkpoint = None
         self._sound.clear()
 
-    def _add(self, kind: Literal["tentative", "final"]) -> None:
-        self._jobs.append((bytes(self._sound), kind))
+    def _drop_guess(self) -> None:
+        if self._jobs and self._jobs[-1].kind == "tentative":
+            self._jobs.pop()
+
+    def _add(self, job: _Job) -> None:
+        self._jobs.append(job)
         self._wake.set()
 
     async def __aiter__(self) -> AsyncIterator[Transcript]:
@@ -136,9 +158,16 @@ class _UtteranceStream:
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 continue
-            pcm, kind = self._jobs.popleft()
-            transcript = await self._stt.recognize(pcm, self._settings) if pcm else Transcript("", kind)
-            yield replace(transcript, kind=kind)
+            yield await self._answer(self._jobs.popleft())
+
+    async def _answer(self, job: _Job) -> Transcript:
+        transcript = job.same_as.transcript if job.same_as else None
+        if transcript is None:
+            transcript = (
+                await self._stt.recognize(job.pcm, self._settings) if job.pcm else Transcript("", job.kind)
+            )
+        job.transcript = replace(transcript, kind=job.kind)
+        return job.transcript
 
     async def __aenter__(self) -> Self:
         return self

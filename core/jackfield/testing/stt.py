@@ -108,6 +108,19 @@ class STTSuite(Suite):
                 stream.end_utterance()
                 assert self._heard((await next_of(transcripts, "final")).text)
 
+    async def test_an_utterance_that_ends_unchanged_after_its_checkpoint_has_one_final(
+        self, stt: STT
+    ) -> None:
+        async with stt.stream(TranscriptionSettings()) as stream:
+            transcripts = aiter(stream)
+            with anyio.fail_after(_PATIENCE_S):
+                for _ in range(2):
+                    stream.push(self.speech)
+                    stream.checkpoint()
+                    stream.push(bytes(_FRAME_BYTES))
+                    stream.end_utterance(unchanged=True)
+                    assert self._heard((await next_of(transcripts, "final")).text)
+
     @pytest.mark.parametrize("seconds", [0, 1], ids=["nothing", "silence"])
     async def test_without_speech_the_final_is_empty(self, stt: STT, seconds: int) -> None:
         assert (await transcribe(stt, [bytes(seconds * STT_RATE_HZ * 2)])).text.strip() == ""

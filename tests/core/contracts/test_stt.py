@@ -98,6 +98,26 @@ async def test_the_end_of_the_utterance_supersedes_its_checkpoint() -> None:
     assert stt.heard == [1]
 
 
+@pytest.mark.parametrize("read_first", [True, False], ids=["answered", "not_begun"])
+async def test_an_utterance_without_change_since_its_checkpoint_is_recognised_once(read_first: bool) -> None:
+    stt = Counter()
+    async with opened(stt) as (stream, transcripts):
+        stream.push(sound(3))
+        stream.checkpoint()
+        if read_first:
+            assert (await anext(transcripts)).kind == "tentative"
+        stream.push(sound(2))  # silence, says who calls
+        stream.end_utterance(unchanged=True)
+        found = await anext(transcripts)
+        stream.push(sound(1))
+        stream.end_utterance(unchanged=True)  # without a checkpoint of its own it is recognised
+        following = await anext(transcripts)
+
+    assert (found.text, found.kind) == ("3 en", "final")
+    assert following.text == "1 en"
+    assert stt.heard == [3, 1]
+
+
 async def test_a_checkpoint_never_drops_a_final() -> None:
     async with opened(Counter()) as (stream, transcripts):
         stream.push(sound(1))

@@ -22,7 +22,7 @@ from jackfield.errors import ProtocolError, ProviderBadReply, ProviderUnauthoriz
 from jackfield.testing import FakeLLM, FakeSTT, FakeTTS
 from jackfield.testing.recordings import record
 from jackfield_llm_echo import EchoLLM, EchoOptions
-from jackfield_stt_scripted import ScriptedOptions, ScriptedSTT
+from jackfield_stt_scripted import ScriptedOptions, ScriptedStream, ScriptedSTT
 from jackfield_tts_tone import ToneOptions, ToneTTS
 from tests.core.dialogue.stage import CONVERSATION, Stage, request
 
@@ -260,11 +260,13 @@ async def test_a_failure_of_the_recogniser_that_passes_is_not_seen(tmp_path: Pat
 
 
 async def test_a_recogniser_that_gives_no_final_has_failed(tmp_path: Path) -> None:
+    class Silent(ScriptedStream):
+        def end_utterance(self, *, unchanged: bool = False) -> None:
+            self._closed = True
+
     class Mute(ScriptedSTT):
-        def stream(self, settings: TranscriptionSettings) -> Any:
-            stream = super().stream(settings)
-            stream.end_utterance = lambda: setattr(stream, "_closed", True)  # type: ignore[method-assign]  # breaks it
-            return stream
+        def stream(self, settings: TranscriptionSettings) -> ScriptedStream:
+            return Silent(ScriptedOptions(), settings.language)
 
     stage = stage_of(tmp_path, stt=Mute(ScriptedOptions()))
 

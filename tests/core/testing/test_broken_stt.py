@@ -34,9 +34,9 @@ def scripted(stream_type: type[ScriptedStream]) -> STT:
 
 async def test_two_finals_for_one_utterance_are_found() -> None:
     class Twice(ScriptedStream):
-        def end_utterance(self) -> None:
+        def end_utterance(self, *, unchanged: bool = False) -> None:
             self._ready.append(Transcript("hello", "final"))
-            super().end_utterance()
+            super().end_utterance(unchanged=unchanged)
 
     with pytest.raises(AssertionError, match="belongs to the first"):
         await suite.test_an_utterance_is_answered_by_exactly_one_final(scripted(Twice))
