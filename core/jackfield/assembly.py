@@ -87,12 +87,23 @@ class Assembly:
     observers: tuple[Built[Observer], ...] = ()
 
     def __iter__(self) -> Iterator[Built[object]]:
-        """Every built object once, in the order in which they are entered."""
-        parts: list[Any] = [*self.stores.values(), *self.llm, *self.stt, *self.tts, *self.realtime]
-        parts += [self.vad] if self.vad else []
-        parts += [*self.auths.values(), *self.tools, *self.scanners, *self.turn_wrappers, *self.observers]
-        parts += [door.transport for door in self.doors]
-        return iter({id(built.object): built for built in parts}.values())
+        """Every built object once, in the order of their stages."""
+        return (built for stage in self.stages() for built in stage)
+
+    def stages(self) -> Iterator[list[Built[object]]]:
+        """Every built object once, in the order in which they are opened, those of one stage side by side.
+
+        Stores come first, then all providers, then one after the other whatever may want either, doors last.
+        """
+        providers: list[Built[Any]] = [*self.llm, *self.stt, *self.tts, *self.realtime]
+        providers += [self.vad] if self.vad else []
+        rest: list[Built[Any]] = [*self.auths.values(), *self.tools, *self.scanners, *self.turn_wrappers]
+        rest += [*self.observers, *(door.transport for door in self.doors)]
+        seen: set[int] = set()
+        for stage in ([*self.stores.values()], providers, *([built] for built in rest)):
+            fresh = {id(built.object): built for built in stage if id(built.object) not in seen}
+            seen |= fresh.keys()
+            yield list(fresh.values())
 
 
 def assemble(config: Config) -> Assembly:

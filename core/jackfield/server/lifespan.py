@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import gc
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import anyio
 
-from jackfield.assembly import Assembly, Built, Door
+from jackfield.assembly import Assembly, Door
 from jackfield.contracts.extension import ServerStarted
 from jackfield.contracts.transport import Background
-from jackfield.errors import ConfigError, JackfieldError, PluginCannotStart, PluginError, Problem
+from jackfield.errors import ConfigError, PluginCannotStart, Problem
 from jackfield.server.health import StoreProbe, distinct_stores, ping
 from jackfield.server.in_flight import InFlight
 from jackfield.server.observers import EventBus
+from jackfield.server.opening import Openings
 from jackfield.server.panel import DoorPanel, Parts
 
 logger = logging.getLogger(__name__)
@@ -44,50 +44,45 @@ async def open_server(running: Running) -> AsyncIterator[None]:
 
     :raises PluginCannotStart: with everything that did not open; what did was closed again.
     """
-    async with AsyncExitStack() as stack:
-        await _open_all(running, stack)
-        gc.collect()
-        gc.freeze()  # what was loaded stays; later collections need not look at it
-        stack.callback(gc.unfreeze)
+    problems: list[Problem] = []
+    async with anyio.create_task_group() as keepers:
+        openings = Openings(keepers)
+        try:
+            async with AsyncExitStack() as stack:
+                problems = await _open_all(running, openings, stack)
+                if not problems:
+                    async with _working(running):
+                        yield
+        finally:
+            await openings.close()
+    if problems:  # raised here: a task group would wrap it
+        raise PluginCannotStart(*dict.fromkeys(problems))
+
+
+@asynccontextmanager
+async def _working(running: Running) -> AsyncIterator[None]:
+    """Do the background work, everything being open."""
+    gc.collect()
+    gc.freeze()  # what was loaded stays; later collections need not look at it
+    try:
         async with anyio.create_task_group() as tasks:
             for name, work in _background(running):
                 tasks.start_soon(_keep_apart, name, work, name=name)
             running.bus.publish(ServerStarted())
             yield
             tasks.cancel_scope.cancel()
+    finally:
+        gc.unfreeze()
 
 
-async def _open_all(running: Running, stack: AsyncExitStack) -> None:
+async def _open_all(running: Running, openings: Openings, stack: AsyncExitStack) -> list[Problem]:
     """Enter every object that wants it, and see whether the stores answer."""
     problems: list[Problem] = []
-    for built in running.assembly:
-        if isinstance(built.object, AbstractAsyncContextManager):
-            problems += await _open(built, built.object, stack)
+    for stage in running.assembly.stages():
+        problems += await openings.open(stage)
     if running.assembly.tts.default is not None:
         problems += await _open_clips(running.parts, stack)
-    if not problems:
-        problems += await _reach_stores(running.assembly)
-    if problems:
-        raise PluginCannotStart(*dict.fromkeys(problems))
-
-
-async def _open(
-    built: Built[object], opening: AbstractAsyncContextManager[object], stack: AsyncExitStack
-) -> Sequence[Problem]:
-    began_s = time.monotonic()
-    try:
-        await stack.enter_async_context(opening)
-    except (ConfigError, PluginError) as error:
-        return error.problems
-    except Exception as error:  # a plugin is somebody else's code
-        logger.debug("opening %s failed", built.section, exc_info=True)
-        known = isinstance(error, JackfieldError | OSError)
-        reason = str(error).rstrip(".") if known else f"{type(error).__name__} while it was opened"
-        fix = "" if known else 'With log_level = "DEBUG" in [server] the log shows where.'
-        return [Problem(built.section, f'"{built.plugin}" cannot start: {reason}.', fix)]
-    kind = built.section.split(".", 1)[0]
-    logger.info("loaded %s %s in %.2f s", kind, built.plugin, time.monotonic() - began_s)
-    return ()
+    return problems or await _reach_stores(running.assembly)
 
 
 async def _open_clips(parts: Parts, stack: AsyncExitStack) -> Sequence[Problem]:
