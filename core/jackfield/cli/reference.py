@@ -41,6 +41,7 @@ _SECTIONS: Final[Sequence[tuple[str, type[BaseModel]]]] = (
     ("[[transport]]", sections.TransportSection),
     ("[auth.NAME]", sections.AuthSection),
     ("[[extension]]", sections.ExtensionSection),
+    ("[call]", sections.CallSection),
     ("[audio]", sections.AudioSection),
     ("[limits]", sections.LimitsSection),
     ("[timeouts]", sections.TimeoutsSection),

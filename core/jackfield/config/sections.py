@@ -36,6 +36,7 @@ Mount = Annotated[str, AfterValidator(_mount)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class ServerSection(Section):
@@ -185,6 +186,7 @@ class AssistantSection(Section):
     examples: tuple[ExampleTurn, ...] = Field((), description="Turns shown to the model before the first.")
     voice: VoiceSection = Field(VoiceSection(), description="Voice of spoken answers.")
     language: str | None = Field(None, description="BCP 47 tag of what users speak.")
+    greeting: str | None = Field(None, min_length=1, description="What is said when a call begins.")
     temperature: float | None = Field(None, ge=0, le=2, description="0 is the most predictable.")
     max_tokens: Count | None = Field(None, description="Most tokens of an answer.")
     tool_rounds: Count = Field(8, description="Rounds of tool calls in one turn.")
@@ -197,8 +199,48 @@ class ScenarioSection(Section):
     instructions: str = Field(description="System prompt; {username} may stand in it.")
     examples: tuple[ExampleTurn, ...] | None = Field(None, description="Turns shown before the first.")
     voice: VoiceSection | None = Field(None, description="Voice of spoken answers.")
+    greeting: str | None = Field(None, description="What is said when a call begins; empty is nothing.")
     llm: str | None = Field(None, description="A named model.")
     temperature: float | None = Field(None, ge=0, le=2, description="0 is the most predictable.")
+
+
+class CallSection(Section):
+    """Live calls: when the user has spoken, when the answer falls silent, and how long anything may take."""
+
+    start_ms: Positive = Field(64, description="Milliseconds of speech from which on somebody speaks.")
+    checkpoint_ms: Positive = Field(
+        128, description="Milliseconds of silence after which the words so far are recognised already."
+    )
+    silence_ms: Positive = Field(320, description="Milliseconds of silence that end the user's turn.")
+    pre_roll_ms: float = Field(
+        300, ge=0, description="Milliseconds of sound before speech that are recognised with it."
+    )
+    start_threshold: Probability = Field(0.5, description="Probability from which on sound is speech.")
+    stop_threshold: Probability = Field(0.35, description="Probability below which speech has stopped.")
+    utterance_seconds: Positive = Field(60, description="Sound after which the user's turn is ended.")
+    speculative: bool = Field(
+        True,
+        description="Whether the model begins to answer before it is certain that the user has finished. "
+        "Nothing of it is heard or stored until it is, but the provider may charge for it.",
+    )
+    interrupt_ms: Positive = Field(100, description="Milliseconds of speech that interrupt the answer.")
+    min_words: int = Field(
+        0,
+        ge=0,
+        description="Words that interrupt the answer; with fewer it pauses, and goes on when no more come.",
+    )
+    ahead_seconds: Positive = Field(10, description="Sound that is made ahead of what was heard, at most.")
+    apology: str = Field(
+        "Sorry, something went wrong. Please try again.",
+        min_length=1,
+        description="What is said when a provider failed.",
+    )
+    stt_seconds: Positive = Field(5, description="Transcript, from the end of the user's turn.")
+    llm_first_seconds: Positive = Field(8, description="First output of the model.")
+    tts_seconds: Positive = Field(5, description="First sound of a spoken piece.")
+    idle_seconds: Positive = Field(600, description="Silence of the user that ends the call.")
+    max_seconds: Positive = Field(3600, description="Length of a call.")
+    max_calls: Count = Field(250, description="Calls at once; further ones are refused.")
 
 
 class TransportSection(ProviderSection):
@@ -231,6 +273,7 @@ class Config(Section):
     transport: tuple[TransportSection, ...] = Field((), description="The doors.")
     auth: dict[str, AuthSection] = Field(default_factory=dict, description="Ways to say who somebody is.")
     extension: tuple[ExtensionSection, ...] = Field((), description="Extensions, outermost first.")
+    call: CallSection = Field(CallSection(), description="Live calls.")
     audio: AudioSection = Field(AudioSection(), description="Stored spoken answers.")
     limits: LimitsSection = Field(LimitsSection(), description="How much anybody may ask for.")
     timeouts: TimeoutsSection = Field(TimeoutsSection(), description="Seconds of waiting.")

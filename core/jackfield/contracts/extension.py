@@ -54,8 +54,41 @@ class TurnFinished(Event):
     session: str
     turn: str
     outcome: str
-    """`ok`, `failed` or `cancelled`."""
+    """`ok`, `failed`, `cancelled`, or `interrupted` by the user while the answer was spoken."""
     waterfall: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted(Event):
+    """A live call began."""
+
+    transport: str
+    session: str
+    """Opaque key of the conversation."""
+    call: str
+    """Names the call in events and in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded(Event):
+    """A live call ended."""
+
+    transport: str
+    session: str
+    call: str
+    reason: str
+    """Why, as in `contracts.call.EndReason`."""
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallDigit(Event):
+    """The user pressed a key of the telephone during a call."""
+
+    transport: str
+    session: str
+    call: str
+    digit: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class Part:
     voice: Voice
     llm: str | None
     temperature: float | None
+    greeting: str = ""
+    """What is said when a call begins; empty when nothing is."""
 
     def opening_for(self, username: str) -> tuple[Message, ...]:
         """The first messages of a prompt, with the user's name where `{username}` stands."""
@@ -39,6 +41,7 @@ class ScenarioTable:
             voice=_voice(assistant.voice),
             llm=None,
             temperature=assistant.temperature,
+            greeting=assistant.greeting or "",
         )
         self._parts = {name: _part(scenario, assistant) for name, scenario in config.scenarios.items()}
         self._infos = {
@@ -74,6 +77,7 @@ def _part(scenario: ScenarioSection, assistant: AssistantSection) -> Part:
         voice=_voice(scenario.voice or assistant.voice),
         llm=scenario.llm,
         temperature=temperature,
+        greeting=(assistant.greeting or "") if scenario.greeting is None else scenario.greeting,
     )
 
 

@@ -46,7 +46,7 @@ class Turn:
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     pieces: list[str] = field(default_factory=list)
     """The answer so far, as it came."""
-    outcome: Literal["ok", "failed", "cancelled"] = "cancelled"
+    outcome: Literal["ok", "failed", "cancelled", "interrupted"] = "cancelled"
     """How the turn ended, or would end if it ended now."""
 
     @property
@@ -116,11 +116,15 @@ class TurnRunner:
     @contextmanager
     def told(self, turn: Turn) -> Iterator[None]:
         """Tell of a turn that begins, and of its end and where its time went."""
-        self._publish(TurnStarted(turn.request.transport, turn.key, turn.id))
+        self.begun(turn)
         try:
             yield
         finally:
-            self._finished(turn)
+            self.ended(turn)
+
+    def begun(self, turn: Turn) -> None:
+        """Tell of a turn that begins."""
+        self._publish(TurnStarted(turn.request.transport, turn.key, turn.id))
 
     def _wrapped(self, turn: Turn) -> Answer:
         """The answer of the model, inside every extension that stands around turns."""
@@ -193,7 +197,8 @@ class TurnRunner:
         await self._sessions.append(request.conversation, pair, request.transport)
         turn.waterfall.reached("stored")
 
-    def _finished(self, turn: Turn) -> None:
+    def ended(self, turn: Turn) -> None:
+        """Tell of a turn's end, and of where its time went."""
         request, stages = turn.request, turn.waterfall.seconds()
         self._publish(TurnFinished(request.transport, turn.key, turn.id, turn.outcome, stages))
         for stage, seconds in stages.items():
