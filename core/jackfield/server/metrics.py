@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -12,6 +12,7 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
 )
@@ -22,6 +23,19 @@ from starlette.responses import Response
 from jackfield.errors import ProtocolError
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class _Registry(CollectorRegistry):
+    """A registry that does not tell when each counter and histogram began: nobody asks for it.
+
+    The library has a switch for that, but it is one for the whole process.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():
+            began = f"{metric.name}_created"
+            metric.samples = [sample for sample in metric.samples if sample.name != began]
+            yield metric
 
 
 class PrometheusMetric:
@@ -67,7 +81,7 @@ class PrometheusMetrics:
     """All figures of one server. Implements `contracts.panel.Metrics`."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self._registry = _Registry()
         self._metrics: dict[str, PrometheusMetric] = {}
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)

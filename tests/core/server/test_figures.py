@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from fastapi import APIRouter
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from jackfield.contracts.panel import Panel
 from jackfield.server.metrics import PrometheusMetrics
@@ -139,6 +140,23 @@ def test_each_kind_of_metric_shows_what_it_was_told() -> None:
     assert 'a_total{x="1"} 2.0' in text
     assert "\nb 7.0" in text
     assert 'c_seconds_bucket{le="1.0"} 1.0' in text
+
+
+def test_the_time_at_which_counting_began_is_left_out_and_nothing_else() -> None:
+    metrics = PrometheusMetrics()
+    metrics.counter("a_total", "A.", ["x"]).inc("1")
+    metrics.histogram("b_seconds", "B.").observe(0.5)
+    metrics.gauge("clips_created", "A gauge whose name ends so.").set(7)
+    lines = [line for line in metrics.text().decode().splitlines() if "_created" in line]
+    assert lines[-1] == "clips_created 7.0"
+    assert all("clips_created" in line for line in lines)
+
+
+def test_counting_of_others_in_the_process_is_left_as_it_is() -> None:
+    PrometheusMetrics().counter("a_total", "A.").inc()
+    registry = CollectorRegistry()
+    Counter("a_total", "A.", registry=registry)
+    assert b"a_created" in generate_latest(registry)
 
 
 def test_two_servers_count_apart() -> None:
