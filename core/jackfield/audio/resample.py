@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from jackfield.audio.pcm import WIDTH_BYTES
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.filter.graph import Graph
 
 # FFmpeg would build a filter of gigabytes for an absurd pair of rates.
 _MIN_HZ: Final = 4_000
@@ -35,11 +36,9 @@ class Resampler:
         if self._passes:
             return
         from av.audio.frame import AudioFrame
-        from av.audio.resampler import AudioResampler
 
         self._new_frame = partial(AudioFrame, format="s16", layout="mono", align=1)
-        self._new_filter = partial(AudioResampler, format="s16", layout="mono", rate=to_hz)
-        self._filter = self._new_filter()
+        self._filter = _new_filter(from_hz, to_hz)
 
     def feed(self, pcm: bytes) -> bytes:
         """Take the next sound; gives what is ready of it at the new rate, perhaps nothing.
@@ -55,14 +54,16 @@ class Resampler:
         frame.planes[0].update(pcm)
         frame.sample_rate = self._from_hz
         self._fed = True
-        return _joined(self._filter.resample(frame))
+        self._filter.push(frame)
+        return _pulled(self._filter)
 
     def flush(self) -> bytes:
         """Give the sound that was held back; the next `feed` begins a new stream."""
         if not self._fed:
             return b""
-        rest = _joined(self._filter.resample(None))
-        self._filter = self._new_filter()
+        self._filter.push(None)
+        rest = _pulled(self._filter)
+        self._filter = _new_filter(self._from_hz, self._to_hz)
         self._fed = False
         return rest
 
@@ -76,8 +77,25 @@ def resample(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
     return resampler.feed(pcm) + resampler.flush()
 
 
-def _joined(frames: list[AudioFrame]) -> bytes:
-    return b"".join(
-        bytes(memoryview(frame.planes[0])[: frame.samples * WIDTH_BYTES])  # planes are padded
-        for frame in frames
-    )
+def _new_filter(from_hz: int, to_hz: int) -> Graph:
+    # What av.AudioResampler does, but for the threads: that starts as many as there are processor cores,
+    # none of them of any use, for each stream.
+    from av.filter.graph import Graph
+
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add("abuffer", sample_rate=str(from_hz), sample_fmt="s16", channel_layout="mono")
+    change = graph.add("aresample", str(to_hz))
+    form = graph.add("aformat", sample_fmts="s16", channel_layouts="mono")
+    graph.link_nodes(source, change, form, graph.add("abuffersink")).configure()
+    return graph
+
+
+def _pulled(graph: Graph) -> bytes:
+    pieces: list[bytes] = []
+    while True:
+        try:
+            frame = cast("AudioFrame", graph.pull())  # a graph of sound gives no pictures
+        except (BlockingIOError, EOFError):  # it wants more sound; all has been flushed
+            return b"".join(pieces)
+        pieces.append(bytes(memoryview(frame.planes[0])[: frame.samples * WIDTH_BYTES]))  # planes are padded

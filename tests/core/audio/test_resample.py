@@ -7,6 +7,7 @@ import time
 from itertools import permutations
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -126,3 +127,14 @@ def test_a_frame_costs_far_less_than_it_lasts() -> None:
         best_s = min(best_s, time.perf_counter() - began_s)
 
     assert best_s < 0.001
+
+
+def test_a_stream_takes_no_threads() -> None:
+    resamplers = [Resampler(24_000, 16_000)]  # the first may start what the library needs for itself
+    before = psutil.Process().num_threads()
+
+    resamplers += [Resampler(24_000, 16_000) for _ in range(10)]
+    for resampler in resamplers:
+        resampler.feed(tone(24_000, 0.02))
+
+    assert psutil.Process().num_threads() == before
