@@ -1,0 +1,1 @@
+"""A live call: hearing when somebody speaks, answering, and falling silent when interrupted."""
