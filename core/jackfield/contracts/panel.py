@@ -202,6 +202,20 @@ class Panel(Protocol):
         """
         ...
 
+    def check_origin(self, connection: HTTPConnection) -> None:
+        """Refuse a WebSocket that a page of a foreign web site opened.
+
+        Browsers let any page open one, and say in `Origin` where it is from. Welcome are `cors_origins` of
+        the configuration file, pages of this server itself, and clients that are no browsers.
+
+        :raises ProtocolError: 403 `origin_not_allowed`.
+        """
+        ...
+
+    def request_id(self, connection: HTTPConnection) -> str:
+        """The id of a request, which is in its log lines and errors; of a WebSocket as long as it lives."""
+        ...
+
     def claimed(self, subject: str) -> UserId:
         """A user that a client merely claims to be, in a namespace of this mount's own."""
         ...

@@ -21,6 +21,8 @@ from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.sessions import SessionService
 from jackfield.errors import ProtocolError, ProviderError
 from jackfield.resilience.limits import RateLimits
+from jackfield.server.exchange import exchange_of
+from jackfield.server.origins import Origins
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Parts:
     limits: Limits
     scenarios: Scenarios
     metrics: Metrics
+    origins: Origins
 
 
 def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event], None]) -> Parts:
@@ -59,7 +62,8 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         assembly, sessions=sessions, scenarios=scenarios, clips=clips, metrics=metrics, publish=publish
     )
     limits = RateLimits(config.limits)
-    return Parts(_settings(config), assistant, clips, sessions, limits, scenarios, metrics)
+    origins = Origins(config.server.cors_origins)
+    return Parts(_settings(config), assistant, clips, sessions, limits, scenarios, metrics, origins)
 
 
 def _settings(config: Config) -> PanelSettings:
@@ -95,6 +99,7 @@ class DoorPanel:
         self.limits: Limits = parts.limits
         self.scenarios: Scenarios = parts.scenarios
         self.metrics: Metrics = parts.metrics
+        self._origins = parts.origins
         self._mount = mount
         self._auth = auth
         self._auth_name = auth_name or ""
@@ -125,6 +130,19 @@ class DoorPanel:
         user = UserId(self._auth_name, identity.subject)
         connection.scope["user"] = user  # spares them the allowance of their address
         return user
+
+    def check_origin(self, connection: HTTPConnection) -> None:
+        """Refuse a WebSocket that a page of a foreign web site opened.
+
+        :raises ProtocolError: 403 `origin_not_allowed`.
+        """
+        if not self._origins.welcomes(connection):
+            raise ProtocolError(403, "origin_not_allowed", "Pages of this origin may not connect.")
+
+    def request_id(self, connection: HTTPConnection) -> str:
+        """The id of a request; empty outside of this server's middleware."""
+        exchange = exchange_of(connection.scope)
+        return exchange.request_id if exchange else ""
 
     def claimed(self, subject: str) -> UserId:
         """A user that a client merely claims to be, in a namespace of this mount's own."""

@@ -111,6 +111,47 @@ async def test_a_browser_may_bring_its_token_as_a_websocket_subprotocol() -> Non
             assert await client.recv() == "wallets/0xabc"
 
 
+def guarded(router: APIRouter, panel: Panel) -> None:
+    @router.websocket("/ws")
+    async def ws(socket: WebSocket) -> None:
+        panel.check_origin(socket)
+        await socket.accept()
+        await socket.send_text(panel.request_id(socket))
+        await socket.close()
+
+
+@pytest.mark.parametrize(
+    ("listed", "origin", "welcome"),
+    [
+        ([], None, True),
+        ([], "http://127.0.0.1:{port}", True),
+        ([], "http://127.0.0.1:1", False),
+        ([], "null", False),
+        (["https://app.example"], "https://App.example", True),
+        (["https://app.example"], "https://app.example.evil.example", False),
+        (["https://app.example"], "https://evil.example", False),
+        (["*"], "https://evil.example", True),
+    ],
+)
+async def test_only_pages_of_listed_origins_and_its_own_may_open_a_websocket(
+    listed: list[str], origin: str | None, welcome: bool
+) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+    from websockets.typing import Origin
+
+    async with serving(assembly(door(guarded), config={"server": {"cors_origins": listed}})) as served:
+        url = f"ws://127.0.0.1:{served.port}/ws"
+        page = Origin(origin.format(port=served.port)) if origin else None
+        if not welcome:
+            with pytest.raises(InvalidStatus, match="403"):
+                await connect(url, origin=page, proxy=None)
+            return
+        async with connect(url, origin=page, proxy=None) as client:
+            assert client.response is not None
+            assert await client.recv() == client.response.headers["x-request-id"]
+
+
 LIMITED = {"limits": {"address_per_minute": 3}}
 
 
