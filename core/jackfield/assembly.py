@@ -97,13 +97,18 @@ class Assembly:
         """
         providers: list[Built[Any]] = [*self.llm, *self.stt, *self.tts, *self.realtime]
         providers += [self.vad] if self.vad else []
-        rest: list[Built[Any]] = [*self.auths.values(), *self.tools, *self.scanners, *self.turn_wrappers]
-        rest += [*self.observers, *(door.transport for door in self.doors)]
+        rest: list[Built[Any]] = [*self.auths.values(), *self.extensions()]
+        rest += [door.transport for door in self.doors]
         seen: set[int] = set()
         for stage in ([*self.stores.values()], providers, *([built] for built in rest)):
             fresh = {id(built.object): built for built in stage if id(built.object) not in seen}
             seen |= fresh.keys()
             yield list(fresh.values())
+
+    def extensions(self) -> list[Built[Any]]:
+        """Everything that a hook of an extension built, once."""
+        parts: list[Built[Any]] = [*self.tools, *self.scanners, *self.turn_wrappers, *self.observers]
+        return list({id(built.object): built for built in parts}.values())
 
 
 def assemble(config: Config) -> Assembly:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from jackfield.audio.sniff import sniff
@@ -130,11 +132,13 @@ def test_answers_are_stored_compressed_unless_told_otherwise(plain: TrialServer,
 
 
 @pytest.mark.contract("RC-10")
-def test_a_preferred_voice_speaks_the_next_answer(server: TrialServer, webm: bytes) -> None:
+def test_a_voice_preferred_over_an_extension_speaks_the_next_answer(
+    start: ServerFactory, webm: bytes
+) -> None:
+    server = start("preferring", {"extension": [{"use": "trial_preferences"}]})
     session = {"sessionId": "preferring", "userId": "0x1234"}
-    server.chat(**session)
     preferred = {"voice": {"name": "anna", "language": "de-DE"}, "colour": "green"}
-    server.client.put("/desk/preferences", params=session, json=preferred).raise_for_status()
+    assert server.chat(**session, message=f"prefer {json.dumps(preferred)}").json()["message"] == "Noted."
 
     with server.noting("tts") as spoken:
         server.say(webm, **session)

@@ -185,7 +185,7 @@ class PanelSettings:
 
 
 class Panel(Protocol):
-    """What a door is given. Nothing is a global."""
+    """What a door or an extension is given. Nothing is a global."""
 
     settings: PanelSettings
     assistant: Assistant
@@ -217,7 +217,7 @@ class Panel(Protocol):
         ...
 
     def claimed(self, subject: str) -> UserId:
-        """A user that a client merely claims to be, in a namespace of this mount's own."""
+        """A user that a client merely claims to be, in a namespace of this mount's (or extension's) own."""
         ...
 
     def is_user(self, claimed: str, user: UserId) -> bool:

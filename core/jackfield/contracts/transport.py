@@ -22,10 +22,15 @@ class Transport(Protocol):
 
 @runtime_checkable
 class Background(Protocol):
-    """A transport with work that is not a request (a door that is not HTTP, a watcher); optional."""
+    """Work that is not a request: of a transport (a door that is not HTTP), or of anything that a hook of
+    an extension built, which is given its panel this way; optional.
+    """
 
     async def run(self, panel: Panel) -> None:
-        """Run until cancelled, from the server's start to its end."""
+        """Run until cancelled, from the server's start to its end, or return when nothing is left to do.
+
+        Begins before the first request comes in. An exception is logged and ends nothing else.
+        """
         ...
 
 

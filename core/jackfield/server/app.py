@@ -24,7 +24,7 @@ from jackfield.server.metrics import PrometheusMetrics, metrics_endpoint
 from jackfield.server.middleware import RequestContext, RouteLabel
 from jackfield.server.observers import EventBus
 from jackfield.server.overlap import OwnedRoute, Owner, overlaps, routes_of
-from jackfield.server.panel import DoorPanel, build_parts, panel_of
+from jackfield.server.panel import DoorPanel, build_parts, panel_of, panel_of_extension
 from jackfield.server.preflight import check_exposure, check_parts
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,9 @@ class _Builder:
     def _empty_app(self) -> FastAPI:
         server = self._server
         docs = server.docs if server.docs is not None else server.environment != "production"
-        running = Running(self._assembly, self._parts, self._panels, self._bus, self._probes, self._in_flight)
+        panels: list[tuple[Built[Any], DoorPanel]] = [(door.transport, panel) for door, panel in self._panels]
+        panels += [(built, panel_of_extension(built, self._parts)) for built in self._assembly.extensions()]
+        running = Running(self._assembly, self._parts, panels, self._bus, self._probes, self._in_flight)
 
         @asynccontextmanager
         async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -7,11 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import anyio
 
-from jackfield.assembly import Assembly, Door
+from jackfield.assembly import Assembly, Built
 from jackfield.contracts.extension import ServerStarted
 from jackfield.contracts.transport import Background
 from jackfield.errors import ConfigError, PluginCannotStart, Problem
@@ -32,7 +33,8 @@ class Running:
 
     assembly: Assembly
     parts: Parts
-    panels: Sequence[tuple[Door, DoorPanel]]
+    panels: Sequence[tuple[Built[Any], DoorPanel]]
+    """Doors and what extensions built, each with its panel."""
     bus: EventBus
     probes: Sequence[StoreProbe]
     in_flight: InFlight
@@ -115,23 +117,15 @@ def _background(running: Running) -> list[tuple[str, Callable[[], Awaitable[None
         every_s = min(_CLEANUP_S, running.assembly.config.audio.ttl_seconds)
         work.append(("clips", lambda: parts.clips.run_cleanup(every_s)))
     work += [("health", probe.run) for probe in running.probes]
-    for door, panel in running.panels:
-        transport = door.transport.object
-        if isinstance(transport, Background):
-            work.append((door.transport.section, _bound(transport, panel)))
+    for built, panel in running.panels:
+        if isinstance(built.object, Background):
+            work.append((built.section, partial(built.object.run, panel)))
     return work
-
-
-def _bound(transport: Background, panel: DoorPanel) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
-        await transport.run(panel)
-
-    return run
 
 
 async def _keep_apart(name: str, work: Callable[[], Awaitable[None]]) -> None:
     """Run; a failure is logged and ends nothing else."""
     try:
         await work()
-    except Exception:  # a door's background work is somebody else's code
+    except Exception:  # the background work of a plugin is somebody else's code
         logger.exception("[%s] the background work failed and has stopped", name)

@@ -1,4 +1,4 @@
-"""What each door is given: the shared parts of the server, and identities by the door's own rules."""
+"""What doors and extensions are given: the shared parts, and identities by the door's own rules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WEBSOCKET_BEARER: Final = "jackfield.bearer"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all doors of a server share."""
+    """What all doors and extensions of a server share."""
 
     settings: PanelSettings
     assistant: Assistant
@@ -89,7 +89,7 @@ def _clip_store(config: Config) -> ClipStore:
 
 
 class DoorPanel:
-    """One door's panel. Implements `contracts.panel.Panel`."""
+    """The panel of a door, or of an extension. Implements `contracts.panel.Panel`."""
 
     def __init__(self, parts: Parts, mount: str, auth: Built[Auth] | None, auth_name: str | None) -> None:
         self.settings = parts.settings
@@ -160,6 +160,11 @@ def panel_of(door: Door, assembly: Assembly, parts: Parts) -> DoorPanel:
     """Make the panel of a door."""
     auth = assembly.auths[door.auth] if door.auth is not None else None
     return DoorPanel(parts, door.mount, auth, door.auth)
+
+
+def panel_of_extension(extension: Built[object], parts: Parts) -> DoorPanel:
+    """Make the panel of what an extension built: users that it claims are in a namespace of its section."""
+    return DoorPanel(parts, extension.section, None, None)
 
 
 def _credentials(connection: HTTPConnection) -> Credentials:

@@ -1,4 +1,4 @@
-"""A door for tests, beside relay-chat on the same mount: shows a stored window and sets preferences."""
+"""A door for tests, beside relay-chat on the same mount: shows a stored window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jackfield.plugin import Options
 
 
 class TrialDesk:
-    """Two routes over the panel."""
+    """A route over the panel."""
 
     def __init__(self, site: Site) -> None:
         self._mount = site.mount
@@ -40,10 +40,6 @@ class TrialDesk:
                 for message in found.messages
             ]
             return {"messages": messages, "user_preferences": dict(found.preferences)}
-
-        @router.put("/desk/preferences")
-        async def preferences(request: Request) -> None:
-            await panel.sessions.set_preferences(await conversation(request), await request.json())
 
         return router
 

@@ -13,7 +13,8 @@ import pytest
 from fastapi import APIRouter
 
 from jackfield.assembly import Assembly, Built, Providers
-from jackfield.contracts.extension import Event, ServerStarted, SessionOpened
+from jackfield.contracts.auth import UserId
+from jackfield.contracts.extension import Event, ServerStarted, SessionOpened, Upload
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.tts import TTS
 from jackfield.errors import ConfigError, JackfieldError, PluginCannotStart
@@ -173,6 +174,47 @@ async def test_observers_are_told_that_the_server_started() -> None:
             while not watching.seen:
                 await anyio.lowlevel.checkpoint()
     assert watching.seen == [ServerStarted()]
+
+
+class Reaching(Watching):
+    """What an extension builds for two hooks, and what it reaches over its panel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.panels: list[Panel] = []
+
+    async def run(self, panel: Panel) -> None:
+        self.panels.append(panel)
+
+    async def scan(self, _upload: Upload) -> bool:
+        return True
+
+
+def extended(reaching: Reaching) -> Assembly:
+    """An assembly with an extension that builds a scanner and an observer in one."""
+    parts = assembly(door(nothing), observers=(reaching,), store=TrialStore())
+    return replace(parts, scanners=(Built("extension.1", "trial", Capabilities(), reaching),))
+
+
+async def test_what_an_extension_built_gets_its_panel_once_before_the_first_request() -> None:
+    reaching = Reaching()
+    async with serving(extended(reaching)) as served:
+        assert len(reaching.panels) == 1
+        assert (await served.client.get("/health")).status_code == 200
+    assert len(reaching.panels) == 1
+
+
+async def test_users_that_an_extension_claims_are_those_of_no_door() -> None:
+    reaching = Reaching()
+    claimed: list[UserId] = []
+
+    def claim(_router: APIRouter, panel: Panel) -> None:
+        claimed.append(panel.claimed("0xabc"))
+
+    parts = extended(reaching)
+    async with serving(replace(parts, doors=(door(claim),))):
+        assert reaching.panels[0].claimed("0xabc") not in claimed
+    assert not reaching.panels[0].claimed("0xabc").authenticated
 
 
 def bus(metrics: PrometheusMetrics, *observers: Watching) -> EventBus:
