@@ -81,11 +81,25 @@ class _Watch:
     answers for a cancellation counts down again.
     """
 
+    __slots__ = (
+        "_cancelling",
+        "_clock",
+        "_fired",
+        "_limit_s",
+        "_loop",
+        "_patience",
+        "_since",
+        "_task",
+        "_timer",
+        "_waited_s",
+    )
+
     def __init__(self, first_s: float, patience: Patience) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._patience = patience
         self._limit_s = min(first_s, patience.left_s)
+        self._waited_s = 0.0
         self._since: float | None = None
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0  # cancellations of the task before the present wait
@@ -94,7 +108,7 @@ class _Watch:
 
     def begin_wait(self) -> None:
         """The provider is asked for an output."""
-        task = self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task(self._loop)  # not told the loop, it makes a system call
         assert task is not None
         self._cancelling = task.cancelling()
         self._since = self._clock()
@@ -106,10 +120,8 @@ class _Watch:
         """
         if self._since is None:
             return
-        waited_s = self._clock() - self._since
+        self._waited_s += self._clock() - self._since
         self._since = None
-        self._limit_s -= waited_s
-        self._patience.left_s -= waited_s
         if self._fired:
             self._fired = False
             others = self._task is not None and self._task.uncancel() > self._cancelling
@@ -121,13 +133,14 @@ class _Watch:
         self._limit_s = self._patience.left_s
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more, and use up the patience."""
         self._timer.cancel()
+        self._patience.left_s -= self._waited_s
 
     def _look(self) -> None:
-        delay_s = max(self._limit_s, _IDLE_LOOK_S)
+        delay_s = max(self._limit_s - self._waited_s, _IDLE_LOOK_S)
         if self._since is not None and self._task is not None:
-            remaining_s = self._limit_s - (self._clock() - self._since)
+            remaining_s = self._limit_s - self._waited_s - (self._clock() - self._since)
             if remaining_s > 0:
                 delay_s = remaining_s
             else:
