@@ -9,7 +9,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.types import Message
+
 _KEY: Final = "jackfield.exchange"
+_STATUSES: Final = {"websocket.accept": 101, "websocket.close": 403}
+"""Statuses of answers that do not tell theirs."""
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -27,6 +31,13 @@ class Exchange:
     """Status that was sent; 0 before that. 101 for an accepted WebSocket."""
     code: str = ""
     """Code of the error that was sent; empty without one."""
+
+    def answered(self, message: Message) -> None:
+        """Note the status of the answer that begins with this message, and put the id into it."""
+        if not self.status:
+            self.status = message.get("status") or _STATUSES.get(message["type"], 0)
+            header = (b"x-request-id", self.request_id.encode())
+            message["headers"] = [*message.get("headers", ()), header]
 
 
 def open_exchange(scope: MutableMapping[str, Any], now_s: float) -> Exchange:

@@ -69,7 +69,7 @@ class Guard:
             await _refuse(call, call.refusal, scope, linger=not waits)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        socket = Socket(send)
+        socket = Socket(send, exchange_of(scope))
         self._in_flight.sockets.add(socket)
         try:
             with socket.cancel_scope:

@@ -8,7 +8,7 @@ costs neither a task nor a timer.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import anyio
@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from starlette.types import Message, Receive, Send
 
 from jackfield.errors import ProtocolError
+from jackfield.server.exchange import Exchange
 
 TICK_S: Final = 0.1
 TOO_LARGE: Final = ProtocolError(413, "body_too_large", "The request is too large.")
@@ -76,13 +77,13 @@ class Call:
             self.gone = True
         return message
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Pass a part of the answer on."""
         if message["type"] == "http.response.start":
             self.started = True
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.complete = True
-        await self._send(message)
+        return self._send(message)
 
     async def discard_body(self) -> None:
         """Read what is left of the body and forget it."""
@@ -110,21 +111,30 @@ class Call:
 
 
 class Socket:
-    """A WebSocket connection."""
+    """A WebSocket connection. `exchange` is told how its request is answered."""
 
-    __slots__ = ("_send", "accepted", "cancel_scope", "closed")
+    __slots__ = ("_exchange", "_send", "accepted", "cancel_scope", "closed")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, exchange: Exchange | None = None) -> None:
         self._send = send
+        self._exchange = exchange
         self.cancel_scope = anyio.CancelScope()
         self.accepted = False
         self.closed = False
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on.
 
         :raises OSError: when the server has closed the socket; the application sees a disconnect.
         """
+        if message["type"] != "websocket.send":
+            return self._answer(message)
+        if self.closed:
+            raise OSError("the WebSocket is closed")
+        return self._send(message)
+
+    async def _answer(self, message: Message) -> None:
+        """Pass on what is no message to the client: how its request is answered, or a farewell."""
         kind = message["type"]
         if self.closed:
             if kind == "websocket.close":
@@ -134,6 +144,8 @@ class Socket:
             self.accepted = True
         elif kind == "websocket.close":
             self.closed = True
+        if self._exchange is not None:
+            self._exchange.answered(message)
         await self._send(message)
 
     async def close(self, code: int) -> None:

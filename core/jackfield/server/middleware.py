@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,11 +18,7 @@ logger = logging.getLogger("jackfield.access")
 CORE: Final = "core"
 CLIENT_GONE: Final = 499
 """Counted and logged when the client left before its answer was complete."""
-_SWITCHED: Final = 101
 _QUIET: Final = frozenset({"/health", "/metrics"})
-_ANSWERS: Final = frozenset(
-    {"http.response.start", "websocket.accept", "websocket.http.response.start", "websocket.close"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,8 @@ class RouteLabel:
 class RequestContext:
     """Gives each request an id, counts it and logs it. Pure ASGI.
 
-    `labels` maps endpoints to their routes; what is not in it belongs to the core.
+    `labels` maps endpoints to their routes; what is not in it belongs to the core. What a WebSocket sends
+    passes by untouched: `in_flight.Socket` marks the answer to its request.
     """
 
     def __init__(
@@ -57,17 +54,14 @@ class RequestContext:
             return
         exchange = open_exchange(scope, time.monotonic())
         token = request_id.set(exchange.request_id)
-        header = (b"x-request-id", exchange.request_id.encode())
 
-        async def send_marked(message: Message) -> None:
-            kind = message["type"]
-            if kind in _ANSWERS and not exchange.status:
-                exchange.status = message.get("status") or (_SWITCHED if kind == "websocket.accept" else 403)
-                message["headers"] = [*message.get("headers", ()), header]
-            await send(message)
+        def send_marked(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                exchange.answered(message)
+            return send(message)
 
         try:
-            await self._app(scope, receive, send_marked)
+            await self._app(scope, receive, send_marked if scope["type"] == "http" else send)
         finally:
             self._finish(scope, exchange)
             request_id.reset(token)
