@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -35,20 +35,19 @@ class History:
         key: str,
         stored: Sequence[StoredMessage],
         *,
-        room_tokens: int | None,
+        room_tokens: int,
         count: Callable[[str], int],
     ) -> list[Message]:
-        """Give the newest messages that fit into `room_tokens` (None: all), oldest first."""
+        """Give the newest messages that fit into `room_tokens`, oldest first."""
         cut = self._cuts.get(key)
         # Found by its time, not by what is later: a clock may be set back. Gone, it is older than all.
         start = next((at for at, message in enumerate(stored) if message.timestamp == cut), 0)
         kept = stored[start:]
-        if room_tokens is not None and kept:
-            sizes = [count(message.content) + _MESSAGE_TOKENS for message in kept]
-            if sum(sizes) > room_tokens:
-                kept = kept[_cut(kept, sizes, int(room_tokens * _KEEP)) :]
-                self._remember(key, kept)
-        return [Message("user" if m.is_user else "assistant", m.content) for m in kept]
+        sizes = [count(message.content) + _MESSAGE_TOKENS for message in kept]
+        if sum(sizes) > room_tokens:
+            kept = kept[_cut(kept, sizes, int(room_tokens * _KEEP)) :]
+            self._remember(key, kept)
+        return told(kept)
 
     def _remember(self, key: str, kept: Sequence[StoredMessage]) -> None:
         if not kept:
@@ -69,6 +68,11 @@ def _cut(messages: Sequence[StoredMessage], sizes: Sequence[int], room: int) -> 
         if messages[index].is_user:
             first = index
     return first
+
+
+def told(stored: Iterable[StoredMessage]) -> list[Message]:
+    """Stored messages as a model is told them."""
+    return [Message("user" if message.is_user else "assistant", message.content) for message in stored]
 
 
 def token_counter(llm: LLM) -> Callable[[str], int]:

@@ -7,7 +7,7 @@ from typing import Final
 from jackfield.assembly import Built
 from jackfield.contracts.llm import LLM, Message
 from jackfield.contracts.session import Window
-from jackfield.dialogue.history import History, token_counter, tokens_of
+from jackfield.dialogue.history import History, token_counter, tokens_of, told
 from jackfield.dialogue.scenarios import Part
 
 _ANSWER_SHARE: Final = 4
@@ -31,10 +31,11 @@ class PromptWriter:
         stored = window.messages[-(self._max_messages - 1) :] if self._max_messages > 1 else ()
         if stored and not stored[0].is_user:
             stored = stored[1:]  # an answer whose question is gone explains nothing
-        count = token_counter(llm.object)
         room = self._room_tokens(llm)
-        if room is not None:
-            room -= tokens_of((*opening, asked), count)
+        if room is None:
+            return [*opening, *told(stored), asked]
+        count = token_counter(llm.object)
+        room -= tokens_of((*opening, asked), count)
         past = self._history.fit(key, stored, room_tokens=room, count=count)
         return [*opening, *past, asked]
 

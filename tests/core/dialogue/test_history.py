@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from jackfield.contracts.llm import Message
 from jackfield.contracts.session import StoredMessage
-from jackfield.dialogue.history import History, token_counter
+from jackfield.dialogue.history import History, token_counter, told
 from jackfield.testing import FakeLLM
 from jackfield_llm_echo import EchoLLM, EchoOptions
 
@@ -26,7 +26,7 @@ def pairs(*numbers: int) -> list[StoredMessage]:
     return [message for number in numbers for message in pair(number)]
 
 
-def fit(history: History, stored: list[StoredMessage], room: int | None, key: str = "k") -> list[str]:
+def fit(history: History, stored: list[StoredMessage], room: int, key: str = "k") -> list[str]:
     found = history.fit(key, stored, room_tokens=room, count=lambda text: 12)
     return [message.content for message in found]
 
@@ -35,10 +35,8 @@ def contents(*numbers: int) -> list[str]:
     return [message.content for message in pairs(*numbers)]
 
 
-def test_without_a_limit_everything_is_kept_with_its_roles() -> None:
-    found = History().fit("k", pairs(1), room_tokens=None, count=len)
-
-    assert found == [Message("user", "q1"), Message("assistant", "a1")]
+def test_a_model_is_told_who_said_what() -> None:
+    assert told(pairs(1)) == [Message("user", "q1"), Message("assistant", "a1")]
 
 
 def test_what_fits_exactly_is_kept() -> None:
