@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 
@@ -29,6 +28,8 @@ from jackfield.contracts.turn import ConversationRef
 from jackfield.dialogue.lifetimes import Lifetimes
 from jackfield.errors import StoreUnavailable
 from jackfield.plugin import Role
+
+T = TypeVar("T")
 
 _SEPARATOR: Final = "\x1f"
 _ID_BYTES: Final = 16
@@ -77,8 +78,7 @@ class SessionService:
 
         :raises StoreUnavailable: when the store does not answer.
         """
-        async with self._windows() as windows:
-            return await windows.load(self.key(conversation))
+        return await self._in_time(self._windows().load(self.key(conversation)))
 
     async def append(
         self, conversation: ConversationRef, messages: Sequence[StoredMessage], transport: str
@@ -86,27 +86,27 @@ class SessionService:
         """Store messages as one step and restart the conversation's clock."""
         key = self.key(conversation)
         settings = self._settings
-        async with self._windows() as windows:
-            created = await windows.append(
+        created = await self._in_time(
+            self._windows().append(
                 key, messages, max_messages=settings.max_messages, ttl_s=settings.ttl_seconds
             )
+        )
         self._lifetimes.seen(key, transport, created=created)
 
     async def refresh(self, conversation: ConversationRef) -> bool:
         """Restart a conversation's clock; False when unknown or expired."""
         key = self.key(conversation)
-        async with self._windows() as windows:
-            known = await windows.touch(key, ttl_s=self._settings.ttl_seconds)
+        known = await self._in_time(self._windows().touch(key, ttl_s=self._settings.ttl_seconds))
         if known:
             self._lifetimes.refreshed(key)
         return known
 
     async def set_preferences(self, conversation: ConversationRef, preferences: Mapping[str, Any]) -> None:
         """Replace the preferences."""
-        async with self._windows() as windows:
-            await windows.set_preferences(
-                self.key(conversation), preferences, ttl_s=self._settings.ttl_seconds
-            )
+        key = self.key(conversation)
+        await self._in_time(
+            self._windows().set_preferences(key, preferences, ttl_s=self._settings.ttl_seconds)
+        )
 
     def new_session_id(self, user: UserId) -> str:
         """Issue an unguessable session id that is this user's alone.
@@ -136,16 +136,20 @@ class SessionService:
             return hashlib.sha256(text).hexdigest()
         return hmac.new(self._secret, text, hashlib.sha256).hexdigest()
 
-    @asynccontextmanager
-    async def _windows(self) -> AsyncIterator[Windows]:
-        """The store of expiring conversations, within the store's time limit."""
+    def _windows(self) -> Windows:
+        """The store of expiring conversations."""
         if self.windows is None:
             raise RuntimeError("no session store has the role windows")
+        return self.windows
+
+    async def _in_time(self, answer: Awaitable[T]) -> T:
+        """What the store answers, within its time limit."""
         try:
-            with anyio.fail_after(self._store_s):
-                yield self.windows
+            with anyio.move_on_after(self._store_s):
+                return await answer
         except TimeoutError as error:
             raise StoreUnavailable("the session store did not answer in time") from error
+        raise StoreUnavailable("the session store did not answer in time")
 
 
 def _joined(*parts: str) -> bytes:
