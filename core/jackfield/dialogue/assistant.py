@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -57,16 +57,9 @@ class DialogueAssistant:
         self._reader = ClipReader(assembly.scanners, config.limits, config.timeouts, audio_total, publish)
         self._speaker = Speaker(clips, config.timeouts, audio_total, publish)
 
-    async def reply(self, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
+    def reply(self, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
         """Answer a message; see `contracts.panel.Assistant.reply`."""
-        waterfall = Waterfall()
-        key = self._sessions.key(request.conversation)
-        async with self._order.turn(key):
-            turn = await self._begin(request, key, waterfall)
-            with self._runner.told(turn):
-                async with aclosing(self._runner.run(turn)) as outputs:
-                    async for output in outputs:
-                        yield output
+        return self._runner.run_within(self._turn(request))
 
     async def reply_to_clip(self, request: TurnRequest, upload: Upload) -> ClipAnswer:
         """Answer a recorded message; see `contracts.panel.Assistant.reply_to_clip`."""
@@ -85,12 +78,23 @@ class DialogueAssistant:
                 clip = await self._answer_aloud(turn, self._assembly.tts.default)
             return ClipAnswer(turn.answer, text, clip)
 
+    @asynccontextmanager
+    async def _turn(self, request: TurnRequest) -> AsyncIterator[Turn]:
+        """Wait for the turn's turn, find what it works with, and tell of it."""
+        waterfall = Waterfall()
+        key = self._sessions.key(request.conversation)
+        async with self._order.turn(key):
+            turn = await self._begin(request, key, waterfall)
+            with self._runner.told(turn):
+                yield turn
+
     async def _begin(self, request: TurnRequest, key: str, waterfall: Waterfall) -> Turn:
         """Find what the turn works with."""
         part, llm = self._chosen(request)
         window = await self._sessions.window(request.conversation)
-        first = window is None or not window.messages
-        return Turn(replace(request, first=first), key, window or Window(), part, llm, waterfall)
+        if window is None or not window.messages:
+            request = replace(request, first=True)
+        return Turn(request, key, window or Window(), part, llm, waterfall)
 
     def _chosen(self, request: TurnRequest) -> tuple[Part, Built[LLM]]:
         """The part that is played and the model that plays it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -80,38 +80,33 @@ class TurnRunner:
             ["transport", "stage"],
         )
 
-    async def run(self, turn: Turn) -> AsyncGenerator[TurnOutput, None]:
+    def run(self, turn: Turn) -> AsyncGenerator[TurnOutput, None]:
         """Yield what the turn says, store it, then yield its `Finish`.
 
         :raises ProtocolError: when the model failed; nothing was stored.
         :raises StoreUnavailable: when the turn cannot be stored.
         """
-        try:
-            finish = Finish("stop")
-            async with aclosing(self._wrapped(turn)(turn.request)) as outputs:
-                async for output in outputs:
-                    if isinstance(output, str):
-                        if not turn.pieces:
-                            turn.waterfall.reached("first_token")
-                        turn.pieces.append(output)
-                        yield output
-                    elif isinstance(output, Finish):
-                        finish = output
-                    else:
-                        yield output
-            turn.waterfall.reached("answered")
-            if not turn.answer:
-                raise ProviderBadReply("the answer is empty")
-            await self._store(turn)
-            turn.outcome = "ok"
-            yield finish
-        except ProviderError as error:
-            turn.outcome = "failed"
-            report(turn.llm, error, self._publish)
-            raise client_error("llm", error) from error
-        except Exception:
-            turn.outcome = "failed"
-            raise
+        return self.run_within(nullcontext(turn))
+
+    async def run_within(self, whole: AbstractAsyncContextManager[Turn]) -> AsyncGenerator[TurnOutput, None]:
+        """Run a turn as `run` does, inside of the context that gives it."""
+        async with whole as turn:
+            with self._judged(turn):
+                finish = Finish("stop")
+                pieces = turn.pieces
+                async with aclosing(self._wrapped(turn)) as outputs:
+                    async for output in outputs:
+                        if isinstance(output, str):
+                            if not pieces:
+                                turn.waterfall.reached("first_token")
+                            pieces.append(output)
+                            yield output
+                        elif isinstance(output, Finish):
+                            finish = output
+                        else:
+                            yield output
+                await self._store(turn)
+                yield finish
 
     @contextmanager
     def told(self, turn: Turn) -> Iterator[None]:
@@ -126,12 +121,25 @@ class TurnRunner:
         """Tell of a turn that begins."""
         self._publish(TurnStarted(turn.request.transport, turn.key, turn.id))
 
-    def _wrapped(self, turn: Turn) -> Answer:
+    @contextmanager
+    def _judged(self, turn: Turn) -> Iterator[None]:
+        """Note how a turn fails, and say it in a client's words."""
+        try:
+            yield
+        except ProviderError as error:
+            turn.outcome = "failed"
+            report(turn.llm, error, self._publish)
+            raise client_error("llm", error) from error
+        except Exception:
+            turn.outcome = "failed"
+            raise
+
+    def _wrapped(self, turn: Turn) -> AsyncGenerator[TurnOutput, None]:
         """The answer of the model, inside every extension that stands around turns."""
         answer: Answer = partial(self._answer, turn)
         for wrapper in self._wrappers:
             answer = partial(wrapper.around_turn, answer=answer)
-        return answer
+        return answer(turn.request)
 
     async def _answer(self, turn: Turn, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
         """Ask the model, call the tools that it wants, and ask again."""
@@ -147,13 +155,13 @@ class TurnRunner:
             offered = round_number < self._rounds
             async with aclosing(self._generate(turn, messages, patience, tools=offered)) as outputs:
                 async for output in outputs:
-                    if isinstance(output, ToolCall):
-                        calls.append(output)
-                    elif isinstance(output, Finish):
-                        finish = output
-                    else:
+                    if isinstance(output, str):
                         said.append(output)
                         yield output
+                    elif isinstance(output, ToolCall):
+                        calls.append(output)
+                    else:
+                        finish = output
             if not calls or not offered:
                 yield finish
                 return
@@ -186,13 +194,23 @@ class TurnRunner:
         )
 
     async def _store(self, turn: Turn) -> None:
-        request = turn.request
-        if request.storing == "nothing":
-            return
-        now = datetime.now(UTC)
+        """Keep what was said; the turn has then gone well.
+
+        :raises ProviderBadReply: when nothing was said.
+        """
+        turn.waterfall.reached("answered")
+        answer = turn.answer
+        if not answer:
+            raise ProviderBadReply("the answer is empty")
+        if turn.request.storing == "pair":
+            await self._append(turn, answer)
+        turn.outcome = "ok"
+
+    async def _append(self, turn: Turn, answer: str) -> None:
+        request, now = turn.request, datetime.now(UTC)
         pair = (
             StoredMessage(request.text, request.message_type, now, is_user=True),
-            StoredMessage(turn.answer, request.message_type, now, is_user=False),
+            StoredMessage(answer, request.message_type, now, is_user=False),
         )
         await self._sessions.append(request.conversation, pair, request.transport)
         turn.waterfall.reached("stored")
