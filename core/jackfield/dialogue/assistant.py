@@ -49,7 +49,7 @@ class DialogueAssistant:
         self._sessions = sessions
         self._scenarios = scenarios
         self._language = config.assistant.language
-        self._order = TurnOrder(config.limits.waiting_turns)
+        self.order: Final = TurnOrder(config.limits.waiting_turns)
         self._runner = TurnRunner(assembly, sessions, metrics, publish)
         audio_total = metrics.counter(
             "jackfield_audio_total", "Steps of audio processing.", ["stage", "outcome"]
@@ -68,7 +68,7 @@ class DialogueAssistant:
             raise ProtocolError(422, "voice_not_configured", "This server takes no recorded messages.")
         waterfall = Waterfall()
         key = self._sessions.key(request.conversation)
-        async with self._order.turn(key):
+        async with self.order.turn(key):
             self._chosen(request)  # before anything is spent on a turn that cannot be
             settings = TranscriptionSettings(request.language or self._language)
             text = await self._reader.read(upload, stt, settings, waterfall)
@@ -83,7 +83,7 @@ class DialogueAssistant:
         """Wait for the turn's turn, find what it works with, and tell of it."""
         waterfall = Waterfall()
         key = self._sessions.key(request.conversation)
-        async with self._order.turn(key):
+        async with self.order.turn(key):
             turn = await self._begin(request, key, waterfall)
             with self._runner.told(turn):
                 yield turn

@@ -8,7 +8,14 @@ from typing import Any, Literal
 
 from jackfield.assembly import Built
 from jackfield.contracts.extension import Event, ProviderFailed
-from jackfield.errors import ContextTooLong, FieldError, ProtocolError, ProviderError, ProviderTimedOut
+from jackfield.errors import (
+    ContextTooLong,
+    FieldError,
+    ProtocolError,
+    ProviderError,
+    ProviderTimedOut,
+    StoreUnavailable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +30,15 @@ def client_error(stage: Literal["llm", "stt", "tts"], error: ProviderError) -> P
         detail = "The message is too long for the language model."
         return ProtocolError(422, "invalid_request", detail, (FieldError("message", "too_long", detail),))
     return ProtocolError(502, f"{stage}_failed", f"The {_WHO[stage]} failed.")
+
+
+def code_of(stage: Literal["llm", "stt", "tts"], error: Exception) -> str:
+    """The code that a client is told of whatever went wrong in a stage."""
+    if isinstance(error, ProtocolError):
+        return error.code
+    if isinstance(error, StoreUnavailable):
+        return "store_unavailable"
+    return client_error(stage, error).code if isinstance(error, ProviderError) else f"{stage}_failed"
 
 
 def report(built: Built[Any], error: Exception, publish: Callable[[Event], None]) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final, Literal
 
 from jackfield.assembly import Assembly, Built
+from jackfield.config.sections import TimeoutsSection
 from jackfield.contracts.extension import Answer, Event, TurnFinished, TurnStarted
 from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall
 from jackfield.contracts.panel import Metrics
@@ -56,7 +57,7 @@ class Turn:
 
 
 class TurnRunner:
-    """Runs turns with the models and tools of an assembly."""
+    """Runs turns with the models and tools of an assembly, within `timeouts` or else those of the file."""
 
     def __init__(
         self,
@@ -64,11 +65,13 @@ class TurnRunner:
         sessions: SessionService,
         metrics: Metrics,
         publish: Callable[[Event], None],
+        *,
+        timeouts: TimeoutsSection | None = None,
     ) -> None:
         config = assembly.config
         self._sessions = sessions
         self._publish = publish
-        self._timeouts = config.timeouts
+        self._timeouts = timeouts or config.timeouts
         self._rounds = config.assistant.tool_rounds
         self._max_tokens = config.assistant.max_tokens
         self._wrappers = [built.object for built in reversed(assembly.turn_wrappers)]
