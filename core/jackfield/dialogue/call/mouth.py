@@ -1,0 +1,195 @@
+"""The voice of one answer: text in pieces becomes sound for a leg, and remembers which text lies where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Final
+
+import anyio
+from anyio.lowlevel import checkpoint
+from anyio.streams.memory import MemoryObjectReceiveStream
+
+from jackfield.assembly import Built
+from jackfield.audio.pcm import WIDTH_BYTES
+from jackfield.audio.resample import Resampler
+from jackfield.contracts.tts import TTS, IncrementalTTS, SpeechMark, SpeechSettings, TTSOutput
+from jackfield.dialogue.call.heard import Passage, heard_text
+from jackfield.dialogue.waterfall import Waterfall
+from jackfield.errors import ProviderBadReply, ProviderTimedOut
+from jackfield.resilience.guard import Patience, guard
+
+_CHUNK_S: Final = 0.1
+"""Sound that is worked on in one go; then others have their turn."""
+_SHORTEST_WAIT_S: Final = 0.05
+_LONGEST_S: Final = 3600.0
+"""All waiting for a voice in one answer. What really bounds it is the wait for each output."""
+
+
+class Mouth:
+    """Speaks one answer with one voice.
+
+    `sink` is given the sound at `rate_hz`, in order, at most a tenth of a second at once. `ahead_s` tells
+    how many seconds of it were not heard yet: while they are more than `ahead_limit_s`, the voice rests.
+    It may be silent for `first_s` seconds while it has something to say. The stage `first_sentence` of the
+    waterfall is noted here; when sound is heard first is for the owner of the sink to say.
+    """
+
+    def __init__(  # noqa: PLR0913  # an answer has just so many sides
+        self,
+        tts: Built[TTS],
+        settings: SpeechSettings,
+        *,
+        rate_hz: int,
+        sink: Callable[[bytes], None],
+        ahead_s: Callable[[], float],
+        ahead_limit_s: float,
+        first_s: float,
+        waterfall: Waterfall,
+    ) -> None:
+        voice_hz = tts.object.rate_hz(settings.voice)
+        self._tts = tts
+        self._settings = settings
+        self._sink = sink
+        self._ahead_s = ahead_s
+        self._ahead_limit_s = ahead_limit_s
+        self._first_s = first_s
+        self._waterfall = waterfall
+        self._resampler = Resampler(voice_hz, rate_hz)
+        self._chunk_bytes = int(voice_hz * _CHUNK_S) * WIDTH_BYTES
+        self._bytes_per_s = rate_hz * WIDTH_BYTES
+        self._given_bytes = 0
+        self._passages: list[Passage] = []
+        self._wait = anyio.CancelScope()
+        self._wants_text = False
+        """Whether the voice waits for text: then it is not waited for."""
+
+    @property
+    def text(self) -> str:
+        """The text that was taken to be spoken so far."""
+        return "".join(passage.text for passage in self._passages).strip()
+
+    @property
+    def given_s(self) -> float:
+        """Seconds of sound that the sink was given so far."""
+        return self._given_bytes / self._bytes_per_s
+
+    def heard_text(self, heard_s: float) -> str:
+        """Give the words of the first `heard_s` seconds: a beginning of `text`, see `heard`."""
+        return heard_text(self._passages, heard_s)
+
+    async def speak(self, pieces: MemoryObjectReceiveStream[str]) -> None:
+        """Speak pieces as they come, each while the one before may still be playing; call it once.
+
+        Pieces are taken to follow each other in the text as they are, white space included. Returns when
+        all sound was given to the sink. `pieces` is closed, also after a failure.
+
+        :raises ProviderError: in one of its categories, when the voice fails or makes no sound at all.
+        """
+        tts = self._tts.object
+        async with pieces:
+            if self._tts.capabilities.streaming and isinstance(tts, IncrementalTTS):
+                await self._speak_on(tts, pieces)
+            else:
+                async for piece in pieces:
+                    await self._speak_piece(tts, piece)
+        self._give(self._resampler.flush())
+        if self._passages and not self._given_bytes:
+            raise ProviderBadReply("no sound came")
+
+    async def _speak_piece(self, tts: TTS, piece: str) -> None:
+        passage = self._begin(piece)
+        await self._room()
+        await self._take(partial(tts.synthesize, piece.strip(), self._settings), passage)
+
+    async def _speak_on(self, tts: IncrementalTTS, pieces: MemoryObjectReceiveStream[str]) -> None:
+        """All pieces are one passage, whose text grows while its sound does."""
+        try:
+            passage = self._begin(await pieces.receive())
+        except anyio.EndOfStream:
+            return
+
+        def start() -> AsyncGenerator[TTSOutput, None]:
+            return tts.stream(self._followed(passage, pieces), self._settings)
+
+        await self._take(start, passage)
+
+    async def _followed(
+        self, passage: Passage, pieces: MemoryObjectReceiveStream[str]
+    ) -> AsyncGenerator[str, None]:
+        """Yield the text so far, which a repeated request needs again, and then what else comes."""
+        yield passage.text
+        while True:
+            self._wants_text = True
+            self._wait.deadline = self._deadline_s()
+            try:
+                piece = await pieces.receive()
+            except anyio.EndOfStream:
+                return
+            finally:
+                self._wants_text = False
+                self._wait.deadline = self._deadline_s()
+            passage.text += piece
+            yield piece
+
+    def _begin(self, piece: str) -> Passage:
+        self._waterfall.reached("first_sentence")
+        passage = Passage(piece, self.given_s)
+        self._passages.append(passage)
+        return passage
+
+    async def _take(self, start: Callable[[], AsyncGenerator[TTSOutput, None]], passage: Passage) -> None:
+        """Give all sound of a synthesis to the sink."""
+
+        def begin() -> AsyncGenerator[TTSOutput, None]:
+            passage.words.clear()  # those of an attempt that failed
+            return start()
+
+        patience = Patience(_LONGEST_S)
+        outputs = guard(begin, first_s=_LONGEST_S, patience=patience, useful=_is_sound)
+        async with aclosing(outputs):
+            while (output := await self._next(outputs)) is not None:
+                if isinstance(output, SpeechMark):
+                    if output.kind == "word":
+                        passage.words.append(output)
+                    continue
+                await self._resample(output, passage)
+                await self._room()
+        passage.complete = True
+
+    async def _next(self, outputs: AsyncGenerator[TTSOutput, None]) -> TTSOutput | None:
+        """Wait for the next output, None at the end.
+
+        :raises ProviderTimedOut: when it takes too long.
+        """
+        with anyio.CancelScope(deadline=self._deadline_s()) as self._wait:
+            return await anext(outputs, None)
+        raise ProviderTimedOut("no output in time")
+
+    def _deadline_s(self) -> float:
+        return math.inf if self._wants_text else anyio.current_time() + self._first_s
+
+    async def _resample(self, pcm: bytes, passage: Passage) -> None:
+        if not isinstance(pcm, bytes) or len(pcm) % WIDTH_BYTES:
+            raise ProviderBadReply("the voice gave something else than whole samples of sound")
+        for start in range(0, len(pcm), self._chunk_bytes):
+            if start:
+                await checkpoint()
+            self._give(self._resampler.feed(pcm[start : start + self._chunk_bytes]))
+            passage.duration_s = self.given_s - passage.start_s
+
+    def _give(self, pcm: bytes) -> None:
+        if pcm:
+            self._given_bytes += len(pcm)
+            self._sink(pcm)
+
+    async def _room(self) -> None:
+        """Wait until the listener is not too far behind."""
+        while (excess_s := self._ahead_s() - self._ahead_limit_s) > 0:  # noqa: ASYNC110  # time passes
+            await anyio.sleep(max(excess_s, _SHORTEST_WAIT_S))
+
+
+def _is_sound(output: TTSOutput) -> bool:
+    return isinstance(output, bytes) and bool(output)
