@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class VADStream(Protocol):
-    """The detector's memory of one speaker."""
+    """The detector's memory of one speaker. It is not closed: once nobody holds it, it costs nothing."""
 
     def feed(self, window: bytes) -> float:
         """Probability, 0 to 1, that `window` is speech.
@@ -21,7 +21,7 @@ class VADStream(Protocol):
 
 @runtime_checkable
 class VAD(Protocol):
-    """A voice activity detector."""
+    """A voice activity detector. One thread at a time calls it and its streams."""
 
     @property
     def window_samples(self) -> int:
@@ -38,5 +38,10 @@ class BatchVAD(VAD, Protocol):
     """A detector that looks at several speakers' windows in one step; optional."""
 
     def feed_many(self, streams: Sequence[VADStream], windows: Sequence[bytes]) -> Sequence[float]:
-        """What `feed` of each stream would say of its window, in the same order."""
+        """What `feed` of each stream would say of its window, in the same order.
+
+        `streams` are any of this detector's, each at most once, in any order, as many as there are
+        windows; those that are left out remember what they did. It is called on the event loop: no
+        window takes longer than it would with `feed`.
+        """
         ...
