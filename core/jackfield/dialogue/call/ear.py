@@ -72,14 +72,16 @@ class Ear:
 
         With a detector: nothing happens within an utterance, and silence counts once something was said.
         """
-        self._gate.begin_speech()
+        if not self._closed:
+            self._gate.begin_speech()
 
     def end_speech(self) -> None:
         """The client says that the user has finished; nothing happens when there is no utterance.
 
         Without a detector, all sound since the last end is one.
         """
-        self._gate.end_speech()
+        if not self._closed:
+            self._gate.end_speech()
 
     def close(self) -> None:
         """Tell the listener nothing more. May be called twice."""

@@ -221,7 +221,6 @@ class SpeechGate:
     def _forget(self) -> None:
         """Leave all sound that came so far out of what is given later."""
         self._spent_s = self.now_s
-        self._recent.clear()
         self._rest.clear()
 
     def close(self) -> None:

@@ -71,10 +71,6 @@ class SpeechWindows:
     def forget(self, handle: WindowsHandle) -> None:
         """Listen no longer to a speaker; its handle calls this."""
         self._handles.discard(handle)
-        if not self._handles and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._due.clear()
 
     def _judge_one(self, handle: WindowsHandle, window: bytes, at_s: float) -> None:
         try:

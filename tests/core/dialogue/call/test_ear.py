@@ -212,6 +212,16 @@ def test_what_the_client_says_to_be_over_is_not_part_of_the_next_utterance() -> 
     assert [text_of(pcm) for pcm in notes.sounds] == ["####", "##"]
 
 
+def test_half_a_window_that_was_given_already_is_not_given_again() -> None:
+    ear, notes = listen()
+    pcm = numbered(8)
+    middle = 4 * WINDOW_BYTES + 100
+    ear.feed(pcm[:middle])
+    ear.end_speech()
+    ear.feed(pcm[middle : middle + 3 * WINDOW_BYTES])
+    assert notes.sounds == [pcm[:middle], pcm[middle : middle + 3 * WINDOW_BYTES]]
+
+
 def test_sound_before_the_client_says_that_speech_begins_is_forgotten() -> None:
     ear, notes = listen()
     ear.feed(sound("." * 20 + "#"))
@@ -298,6 +308,27 @@ async def test_verdicts_on_sound_before_the_client_began_do_not_count() -> None:
     await anyio.sleep(0.1)
     assert notes.events == ["started"]
     assert text_of(notes.sounds[0]) == "#"
+
+
+async def test_utterances_that_end_before_any_verdict_keep_their_own_sound() -> None:
+    ear, notes = await many_calls(LevelBatchVAD())
+    for number in range(3):
+        ear.begin_speech()
+        ear.feed(window(0.6 + number / 10))
+        ear.end_speech()
+    await anyio.sleep(0.1)
+    assert notes.events == ["started", "ended"] * 3
+    assert notes.sounds == [window(0.6), window(0.7), window(0.8)]
+
+
+def test_a_closed_ear_without_a_detector_tells_nothing_more() -> None:
+    ear, notes = listen(explicit=True)
+    ear.close()
+    ear.feed(b"abcd")
+    ear.begin_speech()
+    ear.end_speech()
+    assert notes.events == []
+    assert notes.sounds == []
 
 
 async def test_a_closed_ear_tells_nothing_more() -> None:

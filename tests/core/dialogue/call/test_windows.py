@@ -226,6 +226,19 @@ async def test_a_broken_detector_is_logged_once_and_without_what_it_says(
     assert "said" not in record.getMessage()
 
 
+@pytest.mark.parametrize("count", [1, 8])
+async def test_a_detector_that_breaks_again_is_logged_again(
+    count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    vad = LevelBatchVAD()
+    caller, *_ = callers(vad, count)
+    for broken in (crash, None, crash):
+        vad.broken = broken
+        caller.handle.feed(window(0.5), 1.0)
+        await anyio.sleep(2 * TICK_S)
+    assert len(caplog.records) == 2
+
+
 async def test_a_call_that_fails_when_it_is_told_does_not_disturb_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
