@@ -12,7 +12,7 @@ import httpx
 from jackfield.cli.configuration import STARTER
 from tests.server_process import ServerProcess
 
-MODELS: Final = ("smollm2-135m-instruct", "whisper-tiny.en", "piper-en-us-joe")
+MODELS: Final = ("smollm2-135m-instruct", "whisper-tiny.en", "piper-en-us-joe", "silero-vad")
 
 # The transcript, so that it can be compared; an answer short enough to wait for; no rates, for one client
 # asks everything.

@@ -32,7 +32,7 @@ class ModelPackage:
     """A model, and the one registry package that carries it."""
 
     name: str
-    kind: Literal["llm", "stt", "tts"]
+    kind: Literal["llm", "stt", "tts", "vad"]
     summary: str
     licence: str
     """SPDX identifier of the model files' licence."""

@@ -23,7 +23,7 @@ def test_every_model_is_listed_with_its_state_and_the_folder(run: Run, tmp_path:
 
 
 def test_the_starter_file_needs_a_model_of_each_kind() -> None:
-    assert [catalogue()[name].kind for name in needed_models(STARTER)] == ["llm", "stt", "tts"]
+    assert [catalogue()[name].kind for name in needed_models(STARTER)] == ["llm", "stt", "tts", "vad"]
 
 
 def test_a_file_without_models_needs_none(run: Run) -> None:

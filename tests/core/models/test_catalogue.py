@@ -12,12 +12,12 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def test_the_default_models_are_in_it() -> None:
-    assert {"smollm2-135m-instruct", "whisper-tiny.en", "piper-en-us-joe"} <= set(catalogue())
+    assert {"smollm2-135m-instruct", "whisper-tiny.en", "piper-en-us-joe", "silero-vad"} <= set(catalogue())
 
 
 @pytest.mark.parametrize("package", catalogue().values(), ids=lambda package: package.name)
 def test_an_entry_is_complete(package: ModelPackage) -> None:
-    assert package.kind in ("llm", "stt", "tts")
+    assert package.kind in ("llm", "stt", "tts", "vad")
     assert package.summary
     assert package.licence
     assert package.source
