@@ -20,6 +20,7 @@ from jackfield.assembly import assemble_in_part
 from jackfield.config.sections import Config
 from jackfield.errors import ConfigError, PluginError, Problem
 from jackfield.server.app import create_app_in_part
+from jackfield.server.gathering import GatheringWebSocketProtocol
 from jackfield.server.in_flight import InFlight
 from jackfield.server.logging import configure_logging
 from jackfield.server.ports import bind, busy_port
@@ -188,7 +189,7 @@ def uvicorn_config(config: Config, app: FastAPI) -> uvicorn.Config:
     settings = uvicorn.Config(
         app,
         http="httptools",
-        ws="websockets-sansio",
+        ws=GatheringWebSocketProtocol,
         ws_per_message_deflate=server.websocket_compression,
         lifespan="off",  # the lifespan is entered here, so that its errors stay errors
         log_config=None,

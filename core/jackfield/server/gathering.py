@@ -1,0 +1,76 @@
+"""WebSockets whose frames leave together when they were sent together.
+
+Models and caches give text in bursts, and a system call for each frame of a burst costs more than all else
+that is done for it. So the first frame is written at once, and those that follow in the same pass of the
+event loop are written together at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+MOST_HELD_BYTES: Final = 64 * 1024
+"""More is never held back: the kernel has to say when a client reads too slowly."""
+
+
+class GatheringTransport(asyncio.Transport):
+    """A connection that is written to once or twice in a pass of the event loop, whatever is sent."""
+
+    def __init__(self, connection: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._connection = connection
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._gathers = False
+
+    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
+        """Write at once what comes first, and gather what follows."""
+        if not self._gathers:
+            self._gathers = True
+            self._loop.call_soon(self._end_pass)
+            self._connection.write(data)
+            return
+        self._held.append(bytes(data))
+        self._held_bytes += len(data)
+        if self._held_bytes >= MOST_HELD_BYTES:
+            self._write_held()
+
+    def _end_pass(self) -> None:
+        self._gathers = False
+        self._write_held()
+
+    def _write_held(self) -> None:
+        if self._held and not self._connection.is_closing():
+            self._connection.write(b"".join(self._held))
+        self._held.clear()
+        self._held_bytes = 0
+
+    def close(self) -> None:
+        """Write what is held and close."""
+        self._write_held()
+        self._connection.close()
+
+    def is_closing(self) -> bool:
+        """Whether the connection is closing or closed."""
+        return self._connection.is_closing()
+
+    def pause_reading(self) -> None:
+        """Receive nothing."""
+        self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Receive again."""
+        self._connection.resume_reading()
+
+
+class GatheringWebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket over a connection that gathers."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with a connection that was switched to the protocol of WebSockets."""
+        super().connection_made(transport)
+        self.transport = GatheringTransport(self.transport, self.loop)
