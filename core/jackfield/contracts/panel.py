@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
 from jackfield.contracts.auth import UserId
+from jackfield.contracts.call import Calls
 from jackfield.contracts.extension import Upload
 from jackfield.contracts.session import Records, Shared, Signals, Window, Windows
 from jackfield.contracts.tts import Voice
@@ -189,6 +190,7 @@ class Panel(Protocol):
 
     settings: PanelSettings
     assistant: Assistant
+    calls: Calls
     clips: Clips
     sessions: Sessions
     limits: Limits

@@ -1,0 +1,216 @@
+"""The route of a voice socket: from the handshake to an open call, and to the farewell."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from jackfield import ProtocolError, Site, StoreUnavailable
+from jackfield.contracts.auth import UserId
+from jackfield.contracts.call import CallRequest, EndReason
+from jackfield.contracts.panel import Panel
+from jackfield.contracts.turn import ConversationRef
+from jackfield_transport_voice_socket.commands import PROTOCOL, Start, read_command
+from jackfield_transport_voice_socket.conversation import Bounds, Conversation
+from jackfield_transport_voice_socket.events import StartedMessage, error_message
+from jackfield_transport_voice_socket.leg import SilentLeg, SocketLeg
+from jackfield_transport_voice_socket.outbox import Outbox
+from jackfield_transport_voice_socket.sound import incoming, outgoing, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jackfield_transport_voice_socket import VoiceSocketOptions
+
+PATH: Final = "/voice"
+_BEARER: Final = "jackfield.bearer"
+_CLOSE_S: Final = 2.0
+"""How long a client that does not read may hold up the closing."""
+_POLICY: Final = 1008
+
+_CODES_OF_STATUSES: Final[Mapping[int, int]] = {
+    401: 4401,
+    403: 4403,
+    404: 4404,
+    413: 1009,
+    429: 4429,
+    500: 1011,
+    503: 1013,
+}
+"""Close codes of refusals; 1008 for any other."""
+CODES_OF_REASONS: Final[Mapping[EndReason, int]] = {
+    "hung_up": 1000,
+    "idle": 1000,
+    "too_long": 1000,
+    "provider_lost": 1011,
+    "bad_audio": _POLICY,
+    "shutdown": 1001,
+}
+
+_NO_START: Final = ProtocolError(422, "start_expected", "The first message must be start, in JSON.")
+_TOO_LATE: Final = ProtocolError(408, "start_timeout", "No start came in time.")
+_UNKNOWN_SESSION: Final = ProtocolError(
+    404, "session_not_found", "There is no such session, or it has expired."
+)
+_NO_STORE: Final = ProtocolError(503, "store_unavailable", "The conversation cannot be reached now.")
+
+
+class VoiceSocket:
+    """The transport."""
+
+    def __init__(self, options: VoiceSocketOptions, site: Site) -> None:
+        self._options = options
+        self._site = site
+
+    def routes(self, panel: Panel) -> APIRouter:
+        router = APIRouter()
+        router.add_api_websocket_route(PATH, _Endpoint(panel, self._options, self._site).serve)
+        return router
+
+
+class _Endpoint:
+    """What the route does, on one panel."""
+
+    def __init__(self, panel: Panel, options: VoiceSocketOptions, site: Site) -> None:
+        self._panel = panel
+        self._options = options
+        self._site = site
+
+    async def serve(self, websocket: WebSocket) -> None:
+        offered = websocket.scope.get("subprotocols", ())
+        await websocket.accept(_BEARER if _BEARER in offered else None)
+        try:
+            code = await self._serve(websocket)
+        except ProtocolError as error:
+            await self._refuse(websocket, error)
+        except StoreUnavailable:
+            await self._refuse(websocket, _NO_STORE)
+        else:
+            await _close(websocket, code)
+
+    async def _serve(self, websocket: WebSocket) -> int:
+        """Hold the call; gives the close code.
+
+        :raises ProtocolError: when there is to be no call.
+        """
+        panel = self._panel
+        panel.check_origin(websocket)
+        authenticated = await panel.identify(websocket)
+        if authenticated is None:
+            await panel.limits.check_address(websocket)
+        else:
+            await panel.limits.check_user(authenticated)
+        start = await self._start(websocket)
+        reference = await self._reference(start, authenticated)
+        return await self._talk(websocket, start, reference)
+
+    async def _start(self, websocket: WebSocket) -> Start:
+        with anyio.move_on_after(self._options.start_s):
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message["code"])
+            text = message.get("text")
+            if text is None:
+                raise _NO_START
+            if len(text) > self._options.max_frame_bytes:
+                raise ProtocolError(413, "message_too_large", "The message is larger than is allowed.")
+            start = read_command(text)
+            if not isinstance(start, Start):
+                raise _NO_START
+            return start
+        raise _TOO_LATE
+
+    async def _reference(self, start: Start, authenticated: UserId | None) -> ConversationRef:
+        user = await self._user(start.user_id, authenticated)
+        sessions = self._panel.sessions
+        session_id = start.session_id or sessions.new_session_id(user)
+        reference = ConversationRef(self._site.mount, user, session_id)
+        if self._panel.settings.session_ids == "server" and not sessions.issued(reference):
+            raise _UNKNOWN_SESSION
+        await self._panel.limits.check_session(reference)
+        return reference
+
+    async def _user(self, claimed: str, authenticated: UserId | None) -> UserId:
+        if authenticated is None:
+            user = self._panel.claimed(claimed)
+            if claimed:  # those without a name have only their address in common
+                await self._panel.limits.check_user(user)
+            return user
+        if claimed and not self._panel.is_user(claimed, authenticated):
+            raise ProtocolError(403, "user_mismatch", "user_id is not the user who signed in.")
+        return authenticated
+
+    async def _talk(self, websocket: WebSocket, start: Start, reference: ConversationRef) -> int:
+        gave_up = False
+
+        def give_up() -> None:
+            nonlocal gave_up
+            gave_up = True
+            leg.call.hang_up()
+
+        outbox = Outbox(self._options.max_waiting_bytes, give_up)
+        leg = self._leg(start, outbox, self._panel.request_id(websocket))
+        source = incoming(start.audio_in) if start.audio_in else None
+        bounds = Bounds(self._options.max_frame_bytes, self._options.max_text_chars)
+        conversation = Conversation(
+            websocket, self._panel, reference, bounds, source.decode if source else None
+        )
+        request = self._request(start, reference, source.rate_hz if source else leg.rate_hz)
+        outbox.put(self._started(websocket, start, reference))
+        async with AsyncExitStack() as stack:
+            stack.callback(leg.close)
+            leg.call = await stack.enter_async_context(self._panel.calls.open(request, leg))
+            reason = await conversation.hold(leg.call, leg, outbox)
+        return _POLICY if gave_up else CODES_OF_REASONS[reason]
+
+    def _leg(self, start: Start, outbox: Outbox, request_id: str) -> SocketLeg | SilentLeg:
+        if start.audio_out is None:
+            return SilentLeg(outbox, request_id)
+        sink = outgoing(start.audio_out)
+        lead_s = self._options.lead_ms / 1000
+        return SocketLeg(outbox, request_id, rate_hz=sink.rate_hz, encode=sink.encode, lead_s=lead_s)
+
+    def _request(self, start: Start, reference: ConversationRef, rate_hz: int) -> CallRequest:
+        return CallRequest(
+            conversation=reference,
+            transport=self._site.plugin,
+            rate_hz=rate_hz,
+            turns=start.turns if start.audio_in else "explicit",
+            username=start.username,
+            scenario=start.scenario,
+            llm=start.llm,
+            stt=start.stt,
+            tts=start.tts,
+            language=start.language,
+            voice=start.voice.voice() if start.voice else None,
+            greet=start.greet,
+        )
+
+    def _started(self, websocket: WebSocket, start: Start, reference: ConversationRef) -> StartedMessage:
+        return {
+            "type": "started",
+            "protocol": PROTOCOL,
+            "call_id": self._panel.request_id(websocket),
+            "session_id": reference.session,
+            "audio_in": shown(start.audio_in),
+            "audio_out": shown(start.audio_out),
+            "turns": start.turns if start.audio_in else "explicit",
+            "scenario": start.scenario,
+        }
+
+    async def _refuse(self, websocket: WebSocket, error: ProtocolError) -> None:
+        """Say why there is no call: a browser cannot see how a handshake was refused."""
+        message = error_message(error, self._panel.request_id(websocket), fatal=True)
+        with anyio.move_on_after(_CLOSE_S):
+            await websocket.send_json(message)
+        await _close(websocket, _CODES_OF_STATUSES.get(error.status, _POLICY), error.code)
+
+
+async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:
+    if websocket.client_state is WebSocketState.CONNECTED:
+        with anyio.move_on_after(_CLOSE_S):
+            await websocket.close(code, reason)

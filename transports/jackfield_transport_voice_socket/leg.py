@@ -1,0 +1,151 @@
+"""The door's side of a call: where its sound goes, and its events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from jackfield.audio.pcm import WIDTH_BYTES
+from jackfield.audio.playback import Playback
+from jackfield.contracts.call import Call, CallEvent, ReplyText
+from jackfield_transport_voice_socket.events import message_of
+from jackfield_transport_voice_socket.outbox import Outbox
+
+Encode = Callable[[bytes], Sequence[bytes]]
+"""From PCM to messages."""
+
+_SILENT_HZ: Final = 16_000
+
+
+class SocketLeg:
+    """Plays over the socket. Implements `CallLeg`, and the line of its own playback.
+
+    `call` is to be set before anything is played.
+    """
+
+    call: Call
+
+    def __init__(
+        self, outbox: Outbox, request_id: str, *, rate_hz: int, encode: Encode, lead_s: float
+    ) -> None:
+        self._outbox = outbox
+        self._request_id = request_id
+        self._encode = encode
+        self._playback = Playback(rate_hz, self, lead_s=lead_s)
+
+    @property
+    def rate_hz(self) -> int:
+        return self._playback.rate_hz
+
+    def play(self, item: int, pcm: bytes) -> None:
+        self._playback.play(item, pcm)
+
+    def end(self, item: int) -> None:
+        self._playback.end(item)
+
+    def pause(self) -> None:
+        self._playback.pause()
+
+    def resume(self) -> None:
+        self._playback.resume()
+
+    def clear(self) -> None:
+        self._playback.clear()
+
+    def heard_s(self) -> float:
+        return self._playback.heard_s()
+
+    def ahead_s(self) -> float:
+        return self._playback.ahead_s()
+
+    def tell(self, event: CallEvent) -> None:
+        tell(self._outbox, event, self._request_id)
+
+    def report(self, item: int, heard_s: float) -> None:
+        """The client says how many seconds of an answer were heard."""
+        self._playback.report(item, heard_s)
+
+    def close(self) -> None:
+        """Play nothing more."""
+        self._playback.close()
+
+    def send(self, pcm: bytes) -> None:
+        for message in self._encode(pcm):
+            self._outbox.put_sound(message)
+
+    def sent(self, item: int) -> None:
+        self._outbox.put({"type": "audio.end", "item": item})
+
+    def forget(self) -> None:
+        self._outbox.drop_sound()
+        self._outbox.put({"type": "audio.clear"})
+
+    def played(self, item: int) -> None:
+        self.call.played(item)
+
+
+class SilentLeg:
+    """The leg of a client that wants no sound: it has heard everything at once. Implements `CallLeg`."""
+
+    call: Call
+    rate_hz: int = _SILENT_HZ
+
+    def __init__(self, outbox: Outbox, request_id: str) -> None:
+        self._outbox = outbox
+        self._request_id = request_id
+        self._loop = asyncio.get_running_loop()
+        self._item = -1
+        self._over = True
+        self._samples = 0
+
+    def play(self, item: int, pcm: bytes) -> None:
+        if self._takes(item):
+            self._samples += len(pcm) // WIDTH_BYTES
+
+    def end(self, item: int) -> None:
+        if self._takes(item):
+            self._loop.call_soon(self._played, item)
+
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
+    def clear(self) -> None:
+        self._over = True
+
+    def heard_s(self) -> float:
+        return self._samples / self.rate_hz
+
+    def ahead_s(self) -> float:
+        return 0.0
+
+    def tell(self, event: CallEvent) -> None:
+        tell(self._outbox, event, self._request_id)
+
+    def report(self, item: int, heard_s: float) -> None:
+        """There is nothing to report of."""
+
+    def close(self) -> None:
+        """Play nothing more."""
+        self._over = True
+
+    def _takes(self, item: int) -> bool:
+        if item > self._item:
+            self._item, self._over, self._samples = item, False, 0
+        return item == self._item and not self._over
+
+    def _played(self, item: int) -> None:
+        if self._takes(item):
+            self._over = True
+            self.call.played(item)
+
+
+def tell(outbox: Outbox, event: CallEvent, request_id: str) -> None:
+    """Send what tells of an event."""
+    if isinstance(event, ReplyText):
+        outbox.put_words(event.item, event.text)
+    else:
+        outbox.put(message_of(event, request_id))

@@ -1,0 +1,107 @@
+"""What waits to be sent to a client: one queue, one task that empties it."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import anyio
+from starlette.types import Message
+
+from jackfield_transport_voice_socket.events import ServerMessage
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: sends whatever a model may write
+
+
+class Outbox:
+    """Takes messages at any time and sends them in their order. `run` does the sending.
+
+    Words of an answer that have to wait become one message. A client that reads too slowly is given up
+    once more than `max_bytes` wait for it: `overflow` is called, once, and everything is forgotten.
+    """
+
+    def __init__(self, max_bytes: int, overflow: Callable[[], None]) -> None:
+        self._max_bytes = max_bytes
+        self._overflow = overflow
+        self._queue: deque[bytes | str] = deque()
+        self._waiting_bytes = 0
+        self._words: list[str] = []
+        self._words_item = 0
+        self._wake = anyio.Event()
+        self._finishing = False
+        self._given_up = False
+        self.finished = anyio.Event()
+
+    def put(self, message: ServerMessage) -> None:
+        """Send a message."""
+        self._close_words()
+        self._add(_encode(message))
+
+    def put_words(self, item: int, text: str) -> None:
+        """Send words of an answer."""
+        if item != self._words_item:
+            self._close_words()
+            self._words_item = item
+        if self._admits(len(text)):
+            self._words.append(text)
+            self._wake.set()
+
+    def put_sound(self, data: bytes) -> None:
+        """Send sound."""
+        self._add(data)
+
+    def drop_sound(self) -> None:
+        """Forget sound that was not sent yet."""
+        if self._queue:
+            self._queue = deque(entry for entry in self._queue if isinstance(entry, str))
+            self._waiting_bytes = sum(map(len, self._queue)) + sum(map(len, self._words))
+
+    def finish(self) -> None:
+        """Let `run` return, and set `finished`, once everything is sent; or at once after giving up."""
+        self._finishing = True
+        self._wake.set()
+
+    async def run(self, send: Callable[[Message], Awaitable[None]]) -> None:
+        """Send until `finish`. Cancelled, it leaves nothing half sent that a client could notice."""
+        while True:
+            while self._words or self._queue:
+                if not self._queue:
+                    self._close_words()
+                    continue
+                entry = self._queue.popleft()
+                self._waiting_bytes -= len(entry)
+                key = "bytes" if isinstance(entry, bytes) else "text"
+                await send({"type": "websocket.send", key: entry})
+            if self._finishing:
+                self.finished.set()
+                return
+            self._wake = anyio.Event()
+            await self._wake.wait()
+
+    def _close_words(self) -> None:
+        if self._words:
+            text = "".join(self._words)
+            self._words.clear()
+            self._waiting_bytes -= len(text)
+            self._add(_encode({"type": "reply.text", "item": self._words_item, "text": text}))
+
+    def _add(self, entry: bytes | str) -> None:
+        if self._admits(len(entry)):
+            self._queue.append(entry)
+            self._wake.set()
+
+    def _admits(self, size: int) -> bool:
+        """Count what is to wait; False once the client was given up."""
+        if self._given_up:
+            return False
+        self._waiting_bytes += size
+        if self._waiting_bytes <= self._max_bytes:
+            return True
+        self._given_up = True
+        self._queue.clear()
+        self._words.clear()
+        self.finished.set()
+        self._overflow()
+        return False
