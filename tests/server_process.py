@@ -21,7 +21,7 @@ STOP_S: Final = 15.0
 class ServerProcess:
     """`jackfield serve` with more arguments. A context manager: inside it the server listens.
 
-    `folder` is where it runs and where its output goes; it must not be there yet, or be empty.
+    `folder` is where it runs and where its output goes.
     """
 
     def __init__(self, folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -62,12 +62,17 @@ class ServerProcess:
         self.client.base_url = self.url
         return self
 
+    def terminate(self) -> None:
+        """Ask the server to stop, without waiting for it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.client.close()
+        self.terminate()
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:

@@ -7,22 +7,20 @@ import os
 import re
 import select
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import httpx
 
+from tests.server_process import ServerProcess
+
 PLUGINS: Final = Path(__file__).parent / "plugins"
 ROOT: Final = Path(__file__).parents[2]
-START_S: Final = 45.0
 WAIT_S: Final = 8.0
 
 WATCH: Final = """
@@ -56,78 +54,29 @@ FORM: Final = {
 }
 
 
-class TrialServer:
-    """A server with plugins that do as the test says. A context manager; leaving it stops the server.
+class TrialServer(ServerProcess):
+    """A server with plugins that do as the test says.
 
     `config` is laid over a configuration in which every provider is a trial plugin and no rate is limited.
     """
 
     def __init__(
         self, folder: Path, config: Tree | None = None, environment: Mapping[str, str] | None = None
-    ):
-        self.folder = folder
+    ) -> None:
         self.desk = folder / "desk"
         self.temporary = folder / "tmp"
         self.audio = folder / "audio"
-        self.url = ""
+        self._file = folder / "jackfield.toml"
         self._config = merged(trial_config(self), config or {})
-        self._environment = environment or {}
-        self._process: subprocess.Popen[bytes] | None = None
-        self.client = httpx.Client(timeout=30)
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def __enter__(self) -> Self:
-        self.desk.mkdir(parents=True)
-        self.temporary.mkdir()
-        self._process = self.spawn()
-        deadline = time.monotonic() + START_S
-        while not (found := re.search(r"(https?)://127\.0\.0\.1:(\d+)", self.output())):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self._process.kill()
-                raise RuntimeError(f"The server did not start:\n{self.output()}")
-            time.sleep(0.02)
-        self.url = f"{found[1]}://127.0.0.1:{found[2]}"
-        self.client.base_url = self.url
-        return self
+        super().__init__(folder, [str(self._file)], server_environment(folder, environment or {}))
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        """Start the process, ready or not."""
-        path = self.folder / "jackfield.toml"
-        path.write_text("".join(f"{key} = {toml(value)}\n" for key, value in self._config.items()))
-        with (self.folder / "output").open("wb") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "jackfield", "serve", str(path)],
-                cwd=self.folder,
-                env=server_environment(self.folder, self._environment),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.client.close()
-        self.terminate()
-        assert self._process is not None
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
-
-    def terminate(self) -> None:
-        """Ask the server to stop, without waiting for it."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-
-    def output(self) -> str:
-        """Everything the server has written so far: its log, and what it tells whoever started it."""
-        return (self.folder / "output").read_text(errors="replace")
+        """Write the configuration, install the trial plugins and start the process, ready or not."""
+        for place in (self.desk, self.temporary):
+            place.mkdir(parents=True, exist_ok=True)
+        self._file.write_text("".join(f"{key} = {toml(value)}\n" for key, value in self._config.items()))
+        install_trial_plugins(self.folder)
+        return super().spawn()
 
     def chat(self, **changes: Any) -> httpx.Response:
         """Post a text message; `changes` are fields, None leaves one out, `headers` are headers."""
@@ -235,20 +184,20 @@ def toml(value: object) -> str:
     return json.dumps(value)
 
 
+def install_trial_plugins(folder: Path) -> None:
+    """Put the trial plugins, and what watches for calls to the outside, where the server will find them."""
+    distribution = folder / "site" / "jackfield_trial-1.0.dist-info"
+    distribution.mkdir(parents=True, exist_ok=True)
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: jackfield-trial\nVersion: 1.0\n")
+    shutil.copy(PLUGINS / "entry_points.txt", distribution)
+    (folder / "site" / "sitecustomize.py").write_text(WATCH)
+
+
 def server_environment(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which the trial plugins are installed and nothing of the developer's is set."""
-    site = folder / "site"
-    distribution = site / "jackfield_trial-1.0.dist-info"
-    if not distribution.exists():
-        distribution.mkdir(parents=True)
-        distribution.joinpath("METADATA").write_text(
-            "Metadata-Version: 2.1\nName: jackfield-trial\nVersion: 1.0\n"
-        )
-        shutil.copy(PLUGINS / "entry_points.txt", distribution)
-        (site / "sitecustomize.py").write_text(WATCH)
+    """An environment in which the trial plugins are found and nothing of the developer's is set."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     inherited = os.environ.get("PYTHONPATH")
-    sources = [site, ROOT, *([inherited] if inherited else [])]
+    sources = [folder / "site", ROOT, *([inherited] if inherited else [])]
     return {
         **kept,
         "PYTHONPATH": os.pathsep.join(map(str, sources)),

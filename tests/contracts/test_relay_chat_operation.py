@@ -90,8 +90,6 @@ def test_fifty_users_at_once_get_their_own_answers(plain: TrialServer) -> None:
 def failed_start(folder: Path, config: Tree, environment: dict[str, str] | None = None) -> str:
     """Start a server that cannot be, and give what it says: one line for each thing that is wrong."""
     server = TrialServer(folder / "server", config, environment)
-    server.desk.mkdir(parents=True, exist_ok=True)
-    server.temporary.mkdir(exist_ok=True)
     assert server.spawn().wait(60) == 2, server.output()
     assert "Traceback" not in server.output()
     lines = server.output().splitlines()

@@ -167,8 +167,6 @@ def test_credentials_for_every_origin_stop_the_start(tmp_path: Path) -> None:
 
 def refused_start(server: TrialServer) -> str:
     """Start a server that cannot be, and give what it says."""
-    server.desk.mkdir(parents=True)
-    server.temporary.mkdir()
     assert server.spawn().wait(60) == 2
     return server.output()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +53,14 @@ class PluginShop:
     def imported(self) -> set[str]:
         """Which of the modules were imported in this process."""
         return self.modules & sys.modules.keys()
+
+    def run(self, program: str) -> list[str]:
+        """Run a program in a process of its own that finds the plugins; gives the lines that it prints."""
+        path = os.pathsep.join([str(self.folder), *sys.path])
+        command = [sys.executable, "-c", program]
+        environment = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
 
     def forget(self) -> None:
         """Undo imports, so that the next test imports anew."""

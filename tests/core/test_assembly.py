@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from textwrap import dedent
 
 import pytest
@@ -119,15 +116,7 @@ def test_assembling_imports_exactly_the_plugins_that_are_named(door: PluginShop)
         "print(*sorted({'fastapi', 'numpy', 'av', 'uvicorn'} & sys.modules.keys()))"
     )
 
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(door.folder), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    plugins, heavy = done.stdout.split("\n")[:2]
+    plugins, heavy = door.run(program)
     assert plugins == "jackfield_llm_echo jackfield_session_memory jackfield_transport_door"
     assert heavy == ""
 
