@@ -336,7 +336,7 @@ async def test_closing_half_way_cancels_the_turn_and_stores_nothing(tmp_path: Pa
     finished = stage.events[-1]
     assert isinstance(finished, TurnFinished)
     assert finished.outcome == "cancelled"
-    assert vars(vars(stage.assistant)["_order"])["_waiting"] == {}
+    assert vars(stage.assistant.order)["_waiting"] == {}
 
 
 async def test_cancelling_the_consumer_cancels_the_turn(tmp_path: Path) -> None:
