@@ -14,9 +14,11 @@ from jackfield.assembly import Assembly, Built, Door
 from jackfield.audio.clips import ClipStore
 from jackfield.config.sections import Config
 from jackfield.contracts.auth import Auth, Credentials, SubjectMatcher, UserId
+from jackfield.contracts.call import Calls
 from jackfield.contracts.extension import Event
 from jackfield.contracts.panel import Assistant, Clips, Limits, Metrics, PanelSettings, Scenarios, Sessions
 from jackfield.dialogue.assistant import DialogueAssistant
+from jackfield.dialogue.call.service import CallService
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.sessions import SessionService
 from jackfield.errors import ProtocolError, ProviderError
@@ -42,6 +44,7 @@ class Parts:
     scenarios: Scenarios
     metrics: Metrics
     origins: Origins
+    calls: Calls
 
 
 def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event], None]) -> Parts:
@@ -61,9 +64,17 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
     assistant = DialogueAssistant(
         assembly, sessions=sessions, scenarios=scenarios, clips=clips, metrics=metrics, publish=publish
     )
+    calls = CallService(
+        assembly,
+        sessions=sessions,
+        scenarios=scenarios,
+        order=assistant.order,
+        metrics=metrics,
+        publish=publish,
+    )
     limits = RateLimits(config.limits)
     origins = Origins(config.server.cors_origins)
-    return Parts(_settings(config), assistant, clips, sessions, limits, scenarios, metrics, origins)
+    return Parts(_settings(config), assistant, clips, sessions, limits, scenarios, metrics, origins, calls)
 
 
 def _settings(config: Config) -> PanelSettings:
@@ -94,6 +105,7 @@ class DoorPanel:
     def __init__(self, parts: Parts, mount: str, auth: Built[Auth] | None, auth_name: str | None) -> None:
         self.settings = parts.settings
         self.assistant: Assistant = parts.assistant
+        self.calls: Calls = parts.calls
         self.clips: Clips = parts.clips
         self.sessions: Sessions = parts.sessions
         self.limits: Limits = parts.limits

@@ -27,6 +27,7 @@ from jackfield.testing.auth import AuthSuite as AuthSuite  # after the registrat
 from jackfield.testing.clock import ManualClock as ManualClock
 from jackfield.testing.failure import FailureSuite as FailureSuite
 from jackfield.testing.fakes import FakeLLM as FakeLLM, FakeSTT as FakeSTT, FakeTTS as FakeTTS
+from jackfield.testing.leg import ManualLeg as ManualLeg
 from jackfield.testing.llm import LLMSuite as LLMSuite
 from jackfield.testing.realtime import RealtimeSuite as RealtimeSuite
 from jackfield.testing.session_records import RecordsSuite as RecordsSuite
@@ -48,6 +49,7 @@ __all__ = [
     "FakeTTS",
     "LLMSuite",
     "ManualClock",
+    "ManualLeg",
     "RealtimeSuite",
     "RecordsSuite",
     "STTSuite",

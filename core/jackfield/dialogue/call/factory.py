@@ -1,0 +1,134 @@
+"""Puts a call together from the providers that it names."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from jackfield.assembly import Assembly, Built, Providers
+from jackfield.contracts.call import CallLeg, CallRequest
+from jackfield.contracts.extension import Event
+from jackfield.contracts.panel import Metrics
+from jackfield.contracts.stt import STT, TranscriptionSettings
+from jackfield.contracts.tts import TTS
+from jackfield.dialogue.call.call import LiveCall
+from jackfield.dialogue.call.cascade import Cascade
+from jackfield.dialogue.call.floor import Floor
+from jackfield.dialogue.call.phrases import Phrases
+from jackfield.dialogue.call.recognition import Recognition, RecognitionListener
+from jackfield.dialogue.call.repertoire import Repertoire
+from jackfield.dialogue.call.reply import Means
+from jackfield.dialogue.call.responder import Host
+from jackfield.dialogue.call.windows import SpeechWindows
+from jackfield.dialogue.failures import report
+from jackfield.dialogue.order import TurnOrder
+from jackfield.dialogue.scenarios import ScenarioTable
+from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.turn import TurnRunner
+from jackfield.errors import FieldError, ProtocolError, ProviderError
+
+T = TypeVar("T")
+
+
+class CallFactory:
+    """Makes calls. What they share (phrases, the detector of speech, the running of turns) is made once."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        *,
+        sessions: SessionService,
+        scenarios: ScenarioTable,
+        order: TurnOrder,
+        metrics: Metrics,
+        publish: Callable[[Event], None],
+    ) -> None:
+        config = assembly.config
+        self._assembly = assembly
+        self._settings = config.call
+        self._sessions = sessions
+        self._scenarios = scenarios
+        self._order = order
+        self._publish = publish
+        timeouts = config.timeouts.model_copy(update={"llm_first_seconds": config.call.llm_first_seconds})
+        self._runner = TurnRunner(assembly, sessions, metrics, publish, timeouts=timeouts)
+        self._phrases = Phrases(first_s=config.call.tts_seconds, publish=publish)
+        self._windows = SpeechWindows(assembly.vad.object) if assembly.vad is not None else None
+        self._interruptions = metrics.counter(
+            "jackfield_call_interruptions_total", "Answers that the user interrupted.", ["transport"]
+        )
+
+    def make(self, request: CallRequest, leg: CallLeg) -> LiveCall:
+        """Put a call together; raises as `contracts.call.Calls.open` does."""
+        stt = _provider(self._assembly.stt, request.stt, "stt", "recogniser")
+        tts = _provider(self._assembly.tts, request.tts, "tts", "voice")
+        windows = self._windows if request.turns == "auto" else None
+        if request.turns == "auto" and windows is None:
+            raise ProtocolError(422, "voice_not_configured", "This server cannot tell when somebody speaks.")
+        repertoire = Repertoire(request, self._means(request, leg, tts), self._scenarios, self._assembly.llm)
+        return LiveCall(
+            request,
+            name=secrets.token_hex(8),
+            session=self._sessions.key(request.conversation),
+            settings=self._settings,
+            detector=windows,
+            respond=partial(self._cascade, request, leg, stt, repertoire),
+            publish=self._publish,
+        )
+
+    def _means(self, request: CallRequest, leg: CallLeg, tts: Built[TTS]) -> Means:
+        return Means(
+            tts=tts,
+            phrases=self._phrases,
+            floor=Floor(leg),
+            runner=self._runner,
+            order=self._order,
+            sessions=self._sessions,
+            tts_s=self._settings.tts_seconds,
+            ahead_s=self._settings.ahead_seconds,
+            apology=self._settings.apology,
+            language=request.language or self._assembly.config.assistant.language,
+            publish=self._publish,
+        )
+
+    def _cascade(
+        self, request: CallRequest, leg: CallLeg, stt: Built[STT], repertoire: Repertoire, host: Host
+    ) -> Cascade:
+        settings = self._settings
+        language = request.language or self._assembly.config.assistant.language
+
+        def recognise(listener: RecognitionListener) -> Recognition:
+            transcription = TranscriptionSettings(language)
+            return Recognition(
+                stt, transcription, limit_s=settings.stt_seconds, listener=listener, publish=self._publish
+            )
+
+        return Cascade(
+            host,
+            leg,
+            recognise,
+            repertoire,
+            settings,
+            report_interruption=partial(self._interruptions.inc, request.transport),
+            report_detector=self._detector_failed,
+        )
+
+    def _detector_failed(self, error: ProviderError) -> None:
+        if self._assembly.vad is not None:
+            report(self._assembly.vad, error, self._publish)
+
+
+def _provider(providers: Providers[T], name: str | None, field: str, what: str) -> Built[T]:
+    """The default provider, or the named one.
+
+    :raises ProtocolError: when there is none.
+    """
+    found = providers.get(name)
+    if found is not None:
+        return found
+    if name is None:
+        raise ProtocolError(422, "voice_not_configured", f"This server has no {what}.")
+    detail = f"There is no such {what}."
+    raise ProtocolError(422, "invalid_request", detail, (FieldError(field, "invalid_choice", detail),))

@@ -1,0 +1,219 @@
+"""One answer of the cascade: the model writes, the voice speaks, and what was heard is stored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from jackfield.assembly import Built
+from jackfield.contracts.call import CallTrouble
+from jackfield.contracts.extension import Event
+from jackfield.contracts.llm import LLM
+from jackfield.contracts.session import StoredMessage, Window
+from jackfield.contracts.tts import TTS, SpeechSettings
+from jackfield.contracts.turn import ToolFinished, ToolStarted, TurnRequest
+from jackfield.dialogue.call.floor import Floor
+from jackfield.dialogue.call.mouth import Mouth
+from jackfield.dialogue.call.phrases import Phrases
+from jackfield.dialogue.call.saying import Outcome, Saying, SayingWatcher
+from jackfield.dialogue.failures import code_of, report
+from jackfield.dialogue.order import TurnOrder
+from jackfield.dialogue.pieces import Pieces
+from jackfield.dialogue.scenarios import Part
+from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.turn import Turn, TurnRunner
+from jackfield.dialogue.voices import voice_for
+from jackfield.dialogue.waterfall import Waterfall
+from jackfield.errors import JackfieldError, ProtocolError
+
+logger = logging.getLogger(__name__)
+
+_PIECES_AHEAD: Final = 64
+"""Pieces that may wait to be spoken; a model that is further ahead waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the answers of a call are made with."""
+
+    tts: Built[TTS]
+    phrases: Phrases
+    floor: Floor
+    runner: TurnRunner
+    order: TurnOrder
+    sessions: SessionService
+    tts_s: float
+    """Seconds that the voice may be silent while it has something to say."""
+    ahead_s: float
+    """Seconds of sound that may be made ahead of the listener."""
+    apology: str
+    language: str | None
+    publish: Callable[[Event], None]
+
+
+class Reply(Saying):
+    """Answers `request`, whose text may still be changed when the answer is released.
+
+    The conversation's turn is held until the answer is stored, so that the next prompt knows of it.
+    """
+
+    def __init__(
+        self,
+        means: Means,
+        request: TurnRequest,
+        part: Part,
+        llm: Built[LLM],
+        watcher: SayingWatcher,
+        waterfall: Waterfall,
+    ) -> None:
+        super().__init__(means.floor, watcher, waterfall)
+        self.text = request.text
+        self._means = means
+        self._request = request
+        self._part = part
+        self._llm = llm
+        self._voice = voice_for(request.voice, {}, part.voice)
+        self._turn: Turn | None = None
+        self._told = False  # whether observers know of the turn
+        self._mouth: Mouth | None = None
+
+    def release(self) -> None:
+        super().release()
+        self._begun()
+
+    async def _run(self) -> None:
+        try:
+            async with self._means.order.turn(self._means.sessions.key(self._request.conversation)):
+                try:
+                    await self._answer()
+                finally:
+                    self._finish("interrupted")
+                    await self._store()
+        except ProtocolError as error:  # too many turns of the conversation wait already
+            self._fail(error.code)
+            await self._apologise()
+            await self._heard_to_the_end()
+
+    async def _answer(self) -> None:
+        try:
+            turn = await self._begin()
+        except JackfieldError as error:
+            logger.warning("no answer can begin: %s", error)
+            self._fail(code_of("llm", error))
+        else:
+            send, receive = anyio.create_memory_object_stream[str](_PIECES_AHEAD)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write_all, turn, send)
+                await self._speak(receive)
+        if self.failure is not None:
+            await self._apologise()
+        await self._heard_to_the_end()
+
+    async def _begin(self) -> Turn:
+        """Find what the turn works with."""
+        request = self._request
+        window = await self._means.sessions.window(request.conversation) or Window()
+        self._voice = voice_for(request.voice, window.preferences, self._part.voice)
+        first = not window.messages
+        key = self._means.sessions.key(request.conversation)
+        self._turn = Turn(replace(request, first=first), key, window, self._part, self._llm, self.waterfall)
+        self._begun()
+        return self._turn
+
+    async def _write_all(self, turn: Turn, pieces_out: MemoryObjectSendStream[str]) -> None:
+        """Run the turn: show its words, and send what can be spoken."""
+        async with pieces_out:
+            try:
+                await self._generate(turn, pieces_out)
+            except Exception as error:  # extensions and tools are somebody else's code
+                if not isinstance(error, JackfieldError):
+                    logger.exception("turn %s failed", turn.id)
+                self._fail(code_of("llm", error))
+
+    async def _generate(self, turn: Turn, pieces_out: MemoryObjectSendStream[str]) -> None:
+        pieces = Pieces(self._means.language)
+        async with aclosing(self._means.runner.run(turn)) as outputs:
+            async for output in outputs:
+                if isinstance(output, str):
+                    self._write(output)
+                    for piece in pieces.add(output):
+                        await self._pass_on(piece, pieces_out)
+                elif isinstance(output, ToolStarted | ToolFinished):
+                    await self._released.wait()  # a tool may do what cannot be undone
+                    self._tell(output)
+        for piece in pieces.end():
+            await self._pass_on(piece, pieces_out)
+
+    async def _pass_on(self, piece: str, pieces_out: MemoryObjectSendStream[str]) -> None:
+        with suppress(anyio.BrokenResourceError):  # the voice failed; the words are shown all the same
+            await pieces_out.send(piece)
+
+    async def _speak(self, pieces: MemoryObjectReceiveStream[str]) -> None:
+        """Speak the pieces; what went wrong with them or before is apologised for."""
+        means = self._means
+        try:
+            self._mouth = Mouth(
+                means.tts,
+                SpeechSettings(self._voice),
+                rate_hz=means.floor.leg.rate_hz,
+                sink=self._give,
+                ahead_s=self._ahead_s,
+                ahead_limit_s=means.ahead_s,
+                first_s=means.tts_s,
+                waterfall=self.waterfall,
+            )
+            await self._mouth.speak(pieces)
+        except Exception as error:  # noqa: BLE001  # a broken voice costs the sound, not the answer
+            report(means.tts, error, means.publish)
+            self._fail(code_of("tts", error))
+        if self.failure is not None:
+            await self._apologise()
+
+    def _fail(self, code: str) -> None:
+        self._tell(CallTrouble(code))
+        self.failure = self.failure or code
+
+    async def _apologise(self) -> None:
+        means = self._means
+        rate_hz = means.floor.leg.rate_hz
+        self._give(await means.phrases.sound(means.tts, self._voice, means.apology, rate_hz))
+
+    def _begun(self) -> None:
+        """Tell observers of the turn, once it is certain and known."""
+        if self._turn is not None and self.released and not self._told:
+            self._told = True
+            self._means.runner.begun(self._turn)
+
+    def _ended(self, outcome: Outcome) -> None:
+        if self._turn is not None and self._told:
+            unheard = outcome == "interrupted" and not self.sounding
+            self._turn.outcome = "cancelled" if unheard else outcome
+            self._means.runner.ended(self._turn)
+
+    def _heard_text(self, heard_s: float, outcome: Outcome) -> str:
+        if outcome == "ok" and self._turn is not None:
+            return self._turn.answer
+        return self._mouth.heard_text(heard_s) if self._mouth is not None else ""
+
+    async def _store(self) -> None:
+        if not self.heard:
+            return
+        means, request = self._means, self._request
+        now = datetime.now(UTC)
+        pair = (
+            StoredMessage(self.text, request.message_type, now, is_user=True),
+            StoredMessage(self.heard, request.message_type, now, is_user=False),
+        )
+        with anyio.CancelScope(shield=True):  # the store has a time limit of its own
+            try:
+                await means.sessions.append(request.conversation, pair, request.transport)
+            except JackfieldError as error:
+                logger.warning("what was said cannot be stored: %s", error)
+                means.floor.leg.tell(CallTrouble(code_of("llm", error)))

@@ -1,0 +1,102 @@
+"""Calls: opened, counted, limited, told of."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from jackfield.assembly import Assembly
+from jackfield.contracts.call import Call, CallLeg, CallRequest
+from jackfield.contracts.extension import CallEnded, CallStarted, Event
+from jackfield.contracts.panel import Metrics
+from jackfield.dialogue.order import TurnOrder
+from jackfield.dialogue.scenarios import ScenarioTable
+from jackfield.dialogue.sessions import SessionService
+from jackfield.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from jackfield.dialogue.call.call import LiveCall
+    from jackfield.dialogue.call.factory import CallFactory
+
+logger = logging.getLogger(__name__)
+
+_KEY_CHARS: Final = 20
+"""How much of a session's key is logged: enough to tell sessions apart."""
+
+
+class CallService:
+    """Opens calls with the providers of an assembly. Implements `contracts.call.Calls`.
+
+    `order` is that of the assistant, so that typed and spoken turns of a conversation come one at a time.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        *,
+        sessions: SessionService,
+        scenarios: ScenarioTable,
+        order: TurnOrder,
+        metrics: Metrics,
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._max_calls = assembly.config.call.max_calls
+        self._sessions = sessions
+        self._publish = publish
+        self._calls: set[LiveCall] = set()
+        self._gauge = metrics.gauge("jackfield_calls", "Calls that are held now.", ["transport"])
+        self._total = metrics.counter(
+            "jackfield_calls_ended_total", "Calls that have ended.", ["transport", "reason"]
+        )
+        self._factory: CallFactory | None = None
+        if any(assembly.stt) and any(assembly.tts):
+            from jackfield.dialogue.call.factory import CallFactory  # needs the extra `audio`
+
+            self._factory = CallFactory(
+                assembly,
+                sessions=sessions,
+                scenarios=scenarios,
+                order=order,
+                metrics=metrics,
+                publish=publish,
+            )
+
+    @asynccontextmanager
+    async def open(self, request: CallRequest, leg: CallLeg) -> AsyncIterator[Call]:
+        """Open a call; see `contracts.call.Calls.open`."""
+        if self._factory is None:
+            raise ProtocolError(422, "voice_not_configured", "This server takes no calls.")
+        if len(self._calls) >= self._max_calls:
+            raise ProtocolError(503, "too_many_calls", "Too many calls at once; try again later.")
+        call = self._factory.make(request, leg)
+        began_s = asyncio.get_running_loop().time()
+        self._calls.add(call)
+        self._began(call, request)
+        try:
+            yield call
+        finally:
+            call.close()
+            self._calls.discard(call)
+            self._ended(call, request, asyncio.get_running_loop().time() - began_s)
+
+    def _began(self, call: LiveCall, request: CallRequest) -> None:
+        self._gauge.inc(request.transport)
+        self._publish(CallStarted(request.transport, self._sessions.key(request.conversation), call.name))
+
+    def _ended(self, call: LiveCall, request: CallRequest, seconds: float) -> None:
+        transport, session = request.transport, self._sessions.key(request.conversation)
+        reason = call.reason or "hung_up"
+        self._gauge.inc(transport, by=-1)
+        self._total.inc(transport, reason)
+        self._publish(CallEnded(transport, session, call.name, reason, seconds))
+        logger.info(
+            "call %s ended after %.1f s (%s), session %s, %s",
+            call.name,
+            seconds,
+            reason,
+            session[:_KEY_CHARS],
+            transport,
+        )
