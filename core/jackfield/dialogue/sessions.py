@@ -6,9 +6,8 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
-
-import anyio
 
 from jackfield.assembly import Built
 from jackfield.config.sections import SessionSection
@@ -26,13 +25,16 @@ from jackfield.contracts.session import (
 )
 from jackfield.contracts.turn import ConversationRef
 from jackfield.dialogue.lifetimes import Lifetimes
-from jackfield.errors import StoreUnavailable
+from jackfield.errors import ProviderTimedOut, StoreUnavailable
 from jackfield.plugin import Role
+from jackfield.resilience.guard import in_time
 
 T = TypeVar("T")
 
 _SEPARATOR: Final = "\x1f"
 _ID_BYTES: Final = 16
+_DIGESTS_KEPT: Final = 4096
+"""Keys and pseudonyms that are remembered; each is asked for several times in a turn."""
 
 
 class SessionService:
@@ -62,15 +64,23 @@ class SessionService:
         self._settings = settings
         self._store_s = store_s
         self._lifetimes = Lifetimes(settings.ttl_seconds, metrics, publish)
+        self._keys = lru_cache(_DIGESTS_KEPT)(self._key)
+        self._pseudonyms = lru_cache(_DIGESTS_KEPT)(self._pseudonym)
 
     def key(self, conversation: ConversationRef) -> str:
         """The key under which a conversation is stored: a digest of mount, user and session id."""
+        return self._keys(conversation)
+
+    def _key(self, conversation: ConversationRef) -> str:
         user = conversation.user
         parts = (conversation.mount, user.section, user.subject, conversation.session)
         return f"session:{self._digest(_joined(*parts))}"
 
     def pseudonym(self, user: UserId) -> str:
         """What providers that ask for one are told of a user: always the same, and not the user's id."""
+        return self._pseudonyms(user)
+
+    def _pseudonym(self, user: UserId) -> str:
         return self._digest(_joined("pseudonym", user.section, user.subject))[:32]
 
     async def window(self, conversation: ConversationRef) -> Window | None:
@@ -145,11 +155,9 @@ class SessionService:
     async def _in_time(self, answer: Awaitable[T]) -> T:
         """What the store answers, within its time limit."""
         try:
-            with anyio.move_on_after(self._store_s):
-                return await answer
-        except TimeoutError as error:
+            return await in_time(answer, self._store_s)
+        except (ProviderTimedOut, TimeoutError) as error:
             raise StoreUnavailable("the session store did not answer in time") from error
-        raise StoreUnavailable("the session store did not answer in time")
 
 
 def _joined(*parts: str) -> bytes:

@@ -7,7 +7,7 @@ looks at when the wait began; an output costs two readings of the clock, no time
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final, TypeVar
 
@@ -70,6 +70,25 @@ async def guard(
                     raise
             await anyio.sleep(wait_s)
             attempt += 1
+    finally:
+        watch.stop()
+
+
+async def in_time(answer: Awaitable[T], limit_s: float) -> T:
+    """Give what is awaited, for which a timer is set: a cancel scope costs several times as much.
+
+    :raises ProviderTimedOut: when it takes longer; it was cancelled.
+    """
+    watch = _Watch(limit_s, Patience(limit_s))
+    try:
+        watch.begin_wait()
+        found = await answer
+    except (asyncio.CancelledError, Exception) as error:
+        watch.end_wait(cancelled=isinstance(error, asyncio.CancelledError))
+        raise
+    else:
+        watch.end_wait()
+        return found
     finally:
         watch.stop()
 

@@ -19,7 +19,7 @@ from jackfield.errors import (
     ProviderTimedOut,
     ProviderUnavailable,
 )
-from jackfield.resilience.guard import Patience, guard
+from jackfield.resilience.guard import Patience, guard, in_time
 from jackfield.testing.virtual_clock import VirtualClock
 
 pytestmark = pytest.mark.anyio
@@ -449,6 +449,46 @@ async def test_no_timer_is_left_behind(script: list[Step]) -> None:
 
     assert live_timers() == 0
     assert len(asyncio.all_tasks()) <= 2  # the test's own, and the plugin's
+
+
+# A single answer.
+
+
+async def after(delay_s: float) -> str:
+    await anyio.sleep(delay_s)
+    return "answer"
+
+
+async def test_an_answer_in_time_is_given_and_leaves_no_timer() -> None:
+    assert await in_time(after(29), 30) == "answer"
+    assert live_timers() == 0
+
+
+async def test_an_answer_that_takes_too_long_is_cancelled() -> None:
+    began_s = anyio.current_time()
+    with pytest.raises(ProviderTimedOut):
+        await in_time(after(31), 30)
+
+    assert anyio.current_time() - began_s == pytest.approx(30)
+    await anyio.sleep(100)  # the task is as good as new
+    assert live_timers() == 0
+
+
+async def test_a_cancellation_while_an_answer_is_awaited_stays_one() -> None:
+    with anyio.move_on_after(10) as scope:
+        await in_time(after(31), 30)
+
+    assert scope.cancelled_caught
+
+
+async def test_an_error_instead_of_an_answer_passes_through() -> None:
+    async def fail() -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await in_time(fail(), 30)
+
+    assert live_timers() == 0
 
 
 # The loop that serves.
