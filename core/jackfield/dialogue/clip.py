@@ -195,7 +195,7 @@ class Speaker:
         self, piece: str, tts: TTS, settings: SpeechSettings, patience: Patience
     ) -> AsyncGenerator[TTSOutput, None]:
         return guard(
-            partial(tts.synthesize, piece, settings),
+            partial(tts.synthesize, piece.strip(), settings),
             first_s=self._timeouts.tts_seconds,
             patience=patience,
             useful=_is_sound,
