@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -88,15 +89,15 @@ def _reached(passage: Passage, within_s: float, letter_s: float | None) -> int:
 
 def _anchors(passage: Passage, letter_s: float | None) -> Iterator[tuple[int, float]]:
     """Yield places in the text and when they are reached; both grow. The end of the passage is last."""
-    folded = passage.text.lower()
-    aligned = len(folded) == len(passage.text)  # else its places are not those of the text
-    at, at_s = 0, 0.0
-    for word in passage.words if aligned else ():
-        found = folded.find(word.value.strip().lower(), at)
-        if found < at or word.at_s <= at_s:
-            continue  # the voice reads it in other words, such as a number; or it is the first
-        at, at_s = found, word.at_s
-        yield at, at_s
+    at, at_s, past = 0, 0.0, 0
+    for word in passage.words:
+        found = _word_at(passage.text, word.value.strip(), past)
+        if found is None:
+            continue  # the voice reads it in other words, such as a number
+        past = found.end()
+        if word.at_s > at_s:
+            at, at_s = found.start(), word.at_s
+            yield at, at_s
     if passage.complete:
         end_s = passage.duration_s
     else:
@@ -104,6 +105,14 @@ def _anchors(passage: Passage, letter_s: float | None) -> Iterator[tuple[int, fl
         rest_s = sum(_SYLLABLE_S if _is_spaceless(c) else _LETTER_S for c in rest)
         end_s = max(passage.duration_s, at_s + (rest_s if letter_s is None else len(rest) * letter_s))
     yield len(passage.text), max(end_s, at_s)
+
+
+def _word_at(text: str, word: str, start: int) -> re.Match[str] | None:
+    """Find the next place where a word stands, and is not the middle of another."""
+    if not word:
+        return None
+    edge = r"(?<!\w)" if word.isascii() else ""  # not in scripts without spaces
+    return re.compile(edge + re.escape(word), re.IGNORECASE).search(text, start)
 
 
 def _whole_words(text: str, length: int) -> int:
