@@ -100,14 +100,14 @@ class Cascade:
             return
         if self._saying.sounding and self._settings.min_words:
             self._doubt = True
-            self._unlooked_bytes = 0
+            self._unlooked_bytes = -round(self._settings.pre_roll_ms / 1000 * WIDTH_BYTES * STT_RATE_HZ)
             self._leg.pause()
         else:
             self.give_way()
 
     def sound(self, pcm: bytes) -> None:
         self._recognition.push(pcm)
-        if self._doubt and not self._recognition.gives_partials:
+        if self._doubt and not (self._unchanged or self._recognition.gives_partials):
             self._unlooked_bytes += len(pcm)
             if self._unlooked_bytes >= _LOOK_BYTES:
                 self._unlooked_bytes = 0

@@ -107,13 +107,12 @@ class Reply(Saying):
         except JackfieldError as error:
             logger.warning("no answer can begin: %s", error)
             self._fail(code_of("llm", error))
+            await self._apologise()
         else:
             send, receive = anyio.create_memory_object_stream[str](_PIECES_AHEAD)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._write_all, turn, send)
                 await self._speak(receive)
-        if self.failure is not None:
-            await self._apologise()
         await self._heard_to_the_end()
 
     async def _begin(self) -> Turn:
@@ -138,7 +137,7 @@ class Reply(Saying):
                 self._fail(code_of("llm", error))
 
     async def _generate(self, turn: Turn, pieces_out: MemoryObjectSendStream[str]) -> None:
-        pieces = Pieces(self._means.language)
+        pieces = Pieces(self._means.language, first_clause=True)
         async with aclosing(self._means.runner.run(turn)) as outputs:
             async for output in outputs:
                 if isinstance(output, str):

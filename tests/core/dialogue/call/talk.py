@@ -61,6 +61,7 @@ class Talk:
         self.call = call
         self.leg = leg
         self.reason: EndReason | None = None
+        self.ended = anyio.Event()
 
     async def say(self, seconds: float) -> None:
         """Speak for so long."""
@@ -153,6 +154,7 @@ class Exchange:
 
             async def run() -> None:
                 talk.reason = await call.run()
+                talk.ended.set()
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(run)
