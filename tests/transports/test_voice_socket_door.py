@@ -587,7 +587,7 @@ async def test_calls_beyond_the_rate_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(404, 4404), (422, 1008), (503, 1013), (500, 1011), (502, 1008)]
+    ("status", "code"), [(404, 4404), (422, 1008), (503, 1013), (500, 1011), (502, 1011), (418, 1008)]
 )
 async def test_a_call_that_cannot_be_opened_is_refused(lines: Exchange, status: int, code: int) -> None:
     lines.switchboard.refusal = ProtocolError(status, "some_code", "Some sentence.")

@@ -32,14 +32,16 @@ _CLOSE_S: Final = 2.0
 """How long a client that does not read may hold up the closing."""
 _POLICY: Final = 1008
 
-_CODES_OF_STATUSES: Final[Mapping[int, int]] = {
+CODES_OF_STATUSES: Final[Mapping[int, int]] = {
     401: 4401,
     403: 4403,
     404: 4404,
     413: 1009,
     429: 4429,
     500: 1011,
+    502: 1011,
     503: 1013,
+    504: 1011,
 }
 """Close codes of refusals; 1008 for any other."""
 CODES_OF_REASONS: Final[Mapping[EndReason, int]] = {
@@ -207,7 +209,7 @@ class _Endpoint:
         message = error_message(error, self._panel.request_id(websocket), fatal=True)
         with anyio.move_on_after(_CLOSE_S):
             await websocket.send_json(message)
-        await _close(websocket, _CODES_OF_STATUSES.get(error.status, _POLICY), error.code)
+        await _close(websocket, CODES_OF_STATUSES.get(error.status, _POLICY), error.code)
 
 
 async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:

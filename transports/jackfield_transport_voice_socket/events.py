@@ -22,15 +22,18 @@ from jackfield.errors import ProtocolError
 _DIGITS: Final = 4
 """Of seconds: tenths of milliseconds."""
 
-_TROUBLES: Final = {
+TROUBLES: Final = {
     "llm_failed": "The language model failed.",
     "llm_timeout": "The language model took too long.",
     "stt_failed": "The speech recogniser failed.",
     "stt_timeout": "The speech recogniser took too long.",
     "tts_failed": "The voice failed.",
     "tts_timeout": "The voice took too long.",
+    "vad_failed": "The voice activity detector failed.",
+    "session_busy": "Too many messages of this conversation wait.",
     "store_unavailable": "The conversation cannot be stored now.",
 }
+"""Sentences for what may go wrong during a call, by code."""
 
 
 class SoundFormat(TypedDict):
@@ -195,7 +198,7 @@ def message_of(event: CallEvent, request_id: str) -> ServerMessage:
             return {
                 "type": "error",
                 "code": code,
-                "detail": _TROUBLES.get(code, "Something went wrong on the server."),
+                "detail": TROUBLES.get(code, "Something went wrong on the server."),
                 "fatal": False,
                 "request_id": request_id,
             }
