@@ -34,6 +34,7 @@ TEXTS = {
     "times": ("en", "It is 10:30 a.m. now. Go!", ["It is 10:30 a.m. now.", "Go!"]),
     "versions": ("en", "Version 1.2.3 is out. Get it.", ["Version 1.2.3 is out.", "Get it."]),
     "year": ("en", "It was in 1990. Then came more.", ["It was in 1990.", "Then came more."]),
+    "year at the end": ("en", "It was in 1990. Yes", ["It was in 1990.", "Yes"]),
     "numbered": (
         "en",
         "1. Apples are good\n2. Pears, too\nThat is all.",
