@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from random import getrandbits
 from typing import Final, Literal
 
 from jackfield.assembly import Assembly, Built
@@ -44,7 +44,8 @@ class Turn:
     part: Part
     llm: Built[LLM]
     waterfall: Waterfall
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = field(default_factory=lambda: f"{getrandbits(64):016x}")
+    """Tells turns apart, and is no secret."""
     pieces: list[str] = field(default_factory=list)
     """The answer so far, as it came."""
     outcome: Literal["ok", "failed", "cancelled", "interrupted"] = "cancelled"
@@ -149,7 +150,6 @@ class TurnRunner:
         messages = self._prompts.write(
             turn.key, turn.window, turn.part, turn.llm, request.text, request.username
         )
-        context = ToolContext(request.conversation.user, turn.key)
         patience = Patience(self._timeouts.llm_total_seconds)
         for round_number in range(self._rounds + 1):
             said: list[str] = []
@@ -172,6 +172,7 @@ class TurnRunner:
             messages.append(Message("assistant", text, tool_calls=tuple(calls)))
             if text and not text[-1].isspace():
                 yield "\n"  # what comes after the tools is another sentence
+            context = ToolContext(request.conversation.user, turn.key)
             for call in calls:
                 yield ToolStarted(call.id, call.name)
                 result, finished = await self._toolbox.call(call, context)
