@@ -25,6 +25,9 @@ class TranscriptionSettings:
     """BCP 47 tag; None leaves it to the plugin's options, or to detection."""
     hints: tuple[str, ...] = ()
     """Words that are likely to be said."""
+    gated: bool = False
+    """True when a detector of voice activity lets through only what somebody says: a recogniser need not
+    look for speech once more. At either end of an utterance there is at most half a second of silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,10 @@ class STTStream(Protocol):
         ...
 
     def checkpoint(self) -> None:
-        """Ask for a tentative transcript of the utterance so far; pushing may go on."""
+        """Ask for a tentative transcript of the utterance so far; pushing may go on.
+
+        It may stay unanswered when the next checkpoint or the end of the utterance comes first.
+        """
         ...
 
     def end_utterance(self, *, unchanged: bool = False) -> None:
@@ -113,6 +119,9 @@ class _Job:
     kind: Literal["tentative", "final"]
     same_as: _Job | None = None
     """A checkpoint that had heard all of it."""
+    instead: bool = False
+    """Whether an older checkpoint was given up half-way for it: then it is not given up for a newer one,
+    so that checkpoints in quick succession are answered at all."""
     transcript: Transcript | None = None
 
 
@@ -124,6 +133,8 @@ class _UtteranceStream:
         self._settings = settings
         self._sound = bytearray()
         self._jobs: deque[_Job] = deque()
+        self._running: _Job | None = None
+        self._work = anyio.CancelScope()
         self._checkpoint: _Job | None = None
         """The newest one of the utterance, whether it was answered or not."""
         self._wake = anyio.Event()
@@ -134,12 +145,19 @@ class _UtteranceStream:
 
     def checkpoint(self) -> None:
         self._drop_guess()  # nobody needs the older guess any more
-        self._checkpoint = _Job(bytes(self._sound), "tentative")
-        self._add(self._checkpoint)
+        self._checkpoint = job = _Job(bytes(self._sound), "tentative")
+        running = self._running
+        if running is not None and running.kind == "tentative" and not running.instead:
+            job.instead = True
+            self._work.cancel()
+        self._add(job)
 
     def end_utterance(self, *, unchanged: bool = False) -> None:
         self._drop_guess()
         known = self._checkpoint if unchanged else None
+        running = self._running
+        if running is not None and running.kind == "tentative" and running is not known:
+            self._work.cancel()
         self._add(_Job(known.pcm if known else bytes(self._sound), "final", known))
         self._checkpoint = None
         self._sound.clear()
@@ -158,16 +176,26 @@ class _UtteranceStream:
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 continue
-            yield await self._answer(self._jobs.popleft())
+            transcript = await self._answer(self._jobs.popleft())
+            if transcript is not None:
+                yield transcript
 
-    async def _answer(self, job: _Job) -> Transcript:
+    async def _answer(self, job: _Job) -> Transcript | None:
+        """Give None for a checkpoint that was given up half-way."""
         transcript = job.same_as.transcript if job.same_as else None
         if transcript is None:
-            transcript = (
-                await self._stt.recognize(job.pcm, self._settings) if job.pcm else Transcript("", job.kind)
-            )
-        job.transcript = replace(transcript, kind=job.kind)
+            transcript = await self._recognise(job) if job.pcm else Transcript("", job.kind)
+        job.transcript = replace(transcript, kind=job.kind) if transcript else None
         return job.transcript
+
+    async def _recognise(self, job: _Job) -> Transcript | None:
+        self._running = job
+        try:
+            with anyio.CancelScope() as self._work:
+                return await self._stt.recognize(job.pcm, self._settings)
+            return None
+        finally:
+            self._running = None
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -116,6 +116,114 @@ async def test_an_utterance_without_change_since_its_checkpoint_is_recognised_on
     assert (found.text, found.kind) == ("3 en", "final")
     assert following.text == "1 en"
     assert stt.heard == [3, 1]
+
+
+class Gated(Counter):
+    """Hears short sound only when it is let, and whatever is longer at once."""
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        self.gate = anyio.Event()
+        self.longest = longest
+        self.given_up: list[int] = []
+
+    async def recognize(self, pcm: bytes, settings: TranscriptionSettings) -> Transcript:
+        samples = len(pcm) // 2
+        if samples <= self.longest:
+            try:
+                return await super().recognize(pcm, settings)
+            except anyio.get_cancelled_exc_class():
+                self.given_up.append(samples)
+                raise
+        self.heard.append(samples)
+        return Transcript(f"{samples} {settings.language}", "final")
+
+
+async def heard_while(stt: Counter, steps: Callable[[STTStream], Awaitable[None]], count: int) -> list[str]:
+    """Push a sample, ask for a checkpoint and take the steps while it is worked on; give transcripts."""
+    found: list[str] = []
+
+    async def listen(transcripts: AsyncIterator[Transcript]) -> None:
+        async for transcript in transcripts:
+            found.append(f"{transcript.kind} {transcript.text}")
+            if len(found) == count:
+                break
+
+    async with opened(stt) as (stream, transcripts), anyio.create_task_group() as tasks:
+        tasks.start_soon(listen, transcripts)
+        stream.push(sound(1))
+        stream.checkpoint()
+        await stt.running.wait()
+        await steps(stream)
+    return found
+
+
+async def test_an_utterance_that_went_on_does_not_wait_for_its_checkpoint() -> None:
+    async def steps(stream: STTStream) -> None:
+        stream.push(sound(1))
+        stream.end_utterance()
+
+    stt = Gated(longest=1)
+    assert await heard_while(stt, steps, 1) == ["final 2 en"]
+    assert stt.given_up == [1]
+
+
+async def test_a_newer_checkpoint_does_not_wait_for_the_older_one() -> None:
+    async def steps(stream: STTStream) -> None:
+        stream.push(sound(1))
+        stream.checkpoint()
+
+    stt = Gated(longest=1)
+    assert await heard_while(stt, steps, 1) == ["tentative 2 en"]
+    assert stt.given_up == [1]
+
+
+async def test_checkpoints_in_quick_succession_are_answered_all_the_same() -> None:
+    stt = Gated(longest=5)
+
+    async def steps(stream: STTStream) -> None:
+        for _ in range(3):
+            stream.push(sound(1))
+            stream.checkpoint()
+            await anyio.wait_all_tasks_blocked()
+        stt.gate.set()
+
+    assert await heard_while(stt, steps, 2) == ["tentative 2 en", "tentative 4 en"]
+    assert stt.given_up == [1]
+
+
+async def test_a_checkpoint_under_way_that_heard_everything_is_not_given_up() -> None:
+    stt = Gated(longest=1)
+
+    async def steps(stream: STTStream) -> None:
+        stream.push(sound(3))
+        stream.end_utterance(unchanged=True)
+        await anyio.wait_all_tasks_blocked()
+        stt.gate.set()
+
+    assert await heard_while(stt, steps, 2) == ["tentative 1 en", "final 1 en"]
+    assert stt.heard == [1]
+
+
+async def test_a_final_under_way_is_never_given_up() -> None:
+    stt = Gated(longest=1)
+
+    async def steps(stream: STTStream) -> None:
+        stream.end_utterance(unchanged=True)
+        stt.gate.set()
+        await anyio.wait_all_tasks_blocked()
+        stt.gate = anyio.Event()
+        stream.push(sound(1))
+        stream.end_utterance()
+        await anyio.wait_all_tasks_blocked()
+        stream.push(sound(2))
+        stream.checkpoint()
+        stream.end_utterance()
+        await anyio.wait_all_tasks_blocked()
+        stt.gate.set()
+
+    found = await heard_while(stt, steps, 4)
+    assert found == ["tentative 1 en", "final 1 en", "final 1 en", "final 2 en"]
 
 
 async def test_a_checkpoint_never_drops_a_final() -> None:
