@@ -1,8 +1,12 @@
-"""Text through the `echo` model: turns a second and time to the first token, beside the floor.
+"""Text through the `echo` model: turns, time to the first token and processor time, beside the floor.
 
 Both servers run at once, each a process of its own, and are asked in turn, so that a change in the
 machine's speed meets both. The client is a few lines over a raw socket: a WebSocket library would cost
-more than what is measured.
+more than what is measured. The servers' processor time (told on Linux only) suffers least from a busy
+machine.
+
+Both send a frame for each token. The floor leaves writing them to uvicorn, which writes each by itself;
+Jackfield writes those of one pass of the event loop together.
 
     python -m bench.text_path [--seconds 3] [--rounds 5] [--clients 1 32 128] [--json FILE]
 """
@@ -12,17 +16,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import platform
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import uvloop
@@ -42,6 +48,31 @@ enabled = false
 [[transport]]
 use = "bench_stream"
 """
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that listens."""
+
+    port: int
+    process_id: int
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time that it has used; not a number where that cannot be told."""
+        if sys.platform != "linux":
+            return math.nan
+        return time.clock_gettime(~self.process_id << 3 | 2)  # see clock_getcpuclockid(3)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a server did."""
+
+    turns_a_second: float
+    first_token_ms: float
+    """The median."""
+    cpu_ms: float
+    """Processor time of a turn."""
 
 
 def free_port() -> int:
@@ -65,8 +96,8 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def servers() -> Iterator[dict[str, int]]:
-    """Start both servers; gives their ports."""
+def servers() -> Iterator[dict[str, Server]]:
+    """Start both servers."""
     ports = {"floor": free_port(), "jackfield": free_port()}
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "bench.toml")
@@ -86,7 +117,7 @@ def servers() -> Iterator[dict[str, int]]:
         try:
             for name, process in processes.items():
                 wait_for(ports[name], process)
-            yield ports
+            yield {name: Server(ports[name], process.pid) for name, process in processes.items()}
         finally:
             for process in processes.values():
                 process.terminate()
@@ -119,35 +150,42 @@ async def client(port: int, until: float, turns: list[float], first: list[float]
     await writer.wait_closed()
 
 
-async def measure(port: int, clients: int, seconds: float) -> tuple[float, float]:
-    """Turns a second and the median of the time to the first token, in milliseconds."""
+async def measure(server: Server, clients: int, seconds: float) -> Figures:
+    """Let clients ask one server."""
     turns: list[float] = []
     first: list[float] = []
-    began = time.perf_counter()
+    began, cpu_s = time.perf_counter(), server.cpu_s()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(clients):
-            tasks.create_task(client(port, began + seconds, turns, first))
-    return len(turns) / (time.perf_counter() - began), statistics.median(first) * 1000
+            tasks.create_task(client(server.port, began + seconds, turns, first))
+    rate = len(turns) / (time.perf_counter() - began)
+    return Figures(rate, median(first) * 1000, (server.cpu_s() - cpu_s) / len(turns) * 1000)
 
 
-async def compare(ports: dict[str, int], options: argparse.Namespace) -> list[dict[str, object]]:
-    """Ask both servers in turn, round after round; medians of the rounds."""
+async def compare(found: dict[str, Server], options: argparse.Namespace) -> list[dict[str, object]]:
+    """Ask both servers in turn, round after round; medians of the rounds, and of each round's ratios."""
     rows: list[dict[str, object]] = []
     for clients in options.clients:
-        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in ports}
-        for port in ports.values():
-            await measure(port, clients, 0.5)
+        rounds: dict[str, list[Figures]] = {name: [] for name in found}
+        for server in found.values():
+            await measure(server, clients, 0.5)
         for _ in range(options.rounds):
-            for name, port in ports.items():
-                figures[name].append(await measure(port, clients, options.seconds))
-        pairs = zip(figures["jackfield"], figures["floor"], strict=True)
+            for name, server in found.items():
+                rounds[name].append(await measure(server, clients, options.seconds))
         row: dict[str, object] = {"clients": clients}
-        for name, values in figures.items():
-            row[f"{name} turns/s"] = round(statistics.median(rate for rate, _ in values), 1)
-            row[f"{name} first token ms"] = round(statistics.median(ms for _, ms in values), 2)
-        row["share of the floor"] = round(statistics.median(ours[0] / floor[0] for ours, floor in pairs), 3)
+        for name, figures in rounds.items():
+            row[f"{name} turns/s"] = round(median(each.turns_a_second for each in figures), 1)
+            row[f"{name} first token ms"] = round(median(each.first_token_ms for each in figures), 2)
+            row[f"{name} cpu ms a turn"] = round(median(each.cpu_ms for each in figures), 2)
+        pairs = list(zip(rounds["jackfield"], rounds["floor"], strict=True))
+        row["share of the floor"] = round(
+            median(ours.turns_a_second / floor.turns_a_second for ours, floor in pairs), 3
+        )
+        row["first token, times the floor"] = round(
+            median(ours.first_token_ms / floor.first_token_ms for ours, floor in pairs), 2
+        )
         rows.append(row)
-        print(row, flush=True)
+        print(*(f"{name}: {value}" for name, value in row.items()), sep="\n  ", flush=True)
     return rows
 
 
@@ -159,8 +197,8 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 32, 128])
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
-    with servers() as ports:
-        rows = uvloop.run(compare(ports, options))
+    with servers() as found:
+        rows = uvloop.run(compare(found, options))
     if options.json:
         machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "machine": platform.machine()}
         options.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
