@@ -107,7 +107,7 @@ class Saying(ABC):
 
     def _give(self, pcm: bytes) -> None:
         """Play sound, in order, at the rate of the leg."""
-        if not pcm or self.over:
+        if not pcm:
             return
         if not self.released:
             self._held_bytes += len(pcm)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_WORDS: Final = re.compile(r"[぀-ヿ㐀-鿿豈-﫿฀-๿]|[^\W぀-ヿ㐀-鿿豈-﫿฀-๿]+(?:['’][^\W]+)*")
-"""In scripts that put no spaces between words each character counts as one."""
+_SYLLABLES: Final = re.compile(r"[\u0e01-\u0e2e\u0e81-\u0eae\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+"""Letters of scripts that put no spaces between words: Thai, Lao, Japanese, Chinese."""
 
 
 def count_words(text: str) -> int:
-    """How many words a text has."""
-    return len(_WORDS.findall(text))
+    """How many words a text has; in scripts without spaces each letter counts as one."""
+    spaced = _SYLLABLES.sub("", text).split()
+    return len(_SYLLABLES.findall(text)) + sum(any(map(str.isalnum, word)) for word in spaced)
 
 
 def same_words(one: str, other: str) -> bool:

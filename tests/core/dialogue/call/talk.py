@@ -94,6 +94,10 @@ class Talk:
         """The number of the newest item."""
         return max((event.item for event in self.leg.events(ReplyStarted)), default=0)
 
+    def started_items(self) -> int:
+        """How many items were begun."""
+        return len(self.leg.events(ReplyStarted))
+
     def finals(self) -> list[str]:
         """What the user said, as far as it was told."""
         return [event.text for event in self.leg.events(UserText) if event.final]
