@@ -60,6 +60,18 @@ async def test_frames_of_different_passes_do_not_wait_for_each_other() -> None:
         assert connection.written[-1] == frame
 
 
+async def test_a_burst_after_a_frame_that_came_alone_is_still_gathered_soon() -> None:
+    connection, transport = gathering()
+    transport.write(b"alone")
+    await anyio.lowlevel.checkpoint()
+    for frame in (b"1", b"2", b"3", b"4", b"5", b"6", b"7"):
+        transport.write(frame)
+
+    assert connection.written == [b"alone", b"1", b"2", b"3", b"4", b"5"]
+    await anyio.lowlevel.checkpoint()
+    assert connection.written[-1] == b"67"
+
+
 async def test_no_more_is_held_than_the_kernel_may_have_to_refuse() -> None:
     connection, transport = gathering()
     transport.write(b"a")
