@@ -71,9 +71,10 @@ class Repertoire:
         return self._announcement(self._means.apology, watcher, code)
 
     async def prepare(self) -> None:
-        """Have the apology spoken while the voice still works."""
+        """Have the greeting spoken, and then the apology, while the voice still works."""
         means = self._means
-        await means.phrases.prepare(means.tts, self._voice, means.apology)
+        greeting = self._part.greeting if self._request.greet else ""
+        await means.phrases.prepare(means.tts, self._voice, greeting, means.apology)
 
     @property
     def _voice(self) -> Voice:

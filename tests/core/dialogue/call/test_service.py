@@ -129,6 +129,16 @@ async def test_a_call_begins_with_the_greeting(tmp_path: Path, scenario: str | N
     assert await exchange.stage.stored() == []
 
 
+async def test_phrases_are_spoken_once_the_greeting_first(tmp_path: Path) -> None:
+    tts = FakeTTS(delay_s=0.1)
+    exchange = Exchange(tmp_path, tts=tts, config=HOSTS)
+    for _ in range(2):
+        async with exchange.call() as talk:
+            await talk.answered()
+
+    assert tts.texts == ["Good morning.", exchange.stage.config.call.apology]
+
+
 @pytest.mark.parametrize("changes", [{"scenario": "monk"}, {"greet": False}])
 async def test_a_call_may_begin_without_a_greeting(tmp_path: Path, changes: dict[str, Any]) -> None:
     async with Exchange(tmp_path, config=HOSTS).call(**changes) as talk:
