@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHORT_S: Final = 9.0
-_SHORT_FRAMES: Final = 1_000
-"""Frames of 10 ms that the encoder sees of a short utterance, instead of 3000. With less than a second
-of silence behind the speech Whisper repeats itself."""
+_SHORT_FRAMES: Final = (700, 1_000)
+"""Frames of 10 ms that the encoder sees of a short utterance at least and at most, instead of 3000."""
+_TAIL_FRAMES: Final = 300
+"""How many of them are silence behind the speech, within these bounds. With less Whisper repeats itself."""
 _CLOSING_S: Final = 0.5
 """A time mark this near the end closes a short utterance; what follows it is invented."""
 _TOKENS_PER_S: Final = 8
@@ -62,7 +63,7 @@ class Recogniser:
         import numpy as np
 
         sound = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32_768)
-        start, end = self._speech(sound)
+        start, end = (0, len(sound)) if settings.gated else self._speech(sound)
         speech = sound[start:end]
         language = self._language(settings)
         if not len(speech):
@@ -109,9 +110,8 @@ class Recogniser:
         return _joined(heard(), offset_s, info.language)
 
     def _hear_short(self, speech: NDArray[np.float32], language: str, hints: str | None) -> Iterator[_Heard]:
-        """Hear in a window of 10 s. The encoder's work does not depend on the speech, only on the window."""
-        from faster_whisper.audio import pad_or_trim  # type: ignore[import-untyped]  # no types published
-        from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]  # the same
+        """Hear in a short window. The encoder's work does not depend on the speech, only on the window."""
+        from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]  # no types published
 
         model = self._model
         tokenizer = Tokenizer(
@@ -119,9 +119,8 @@ class Recogniser:
         )
         prompt = model.get_prompt(tokenizer, [], hotwords=hints)
         duration_s = len(speech) / STT_RATE_HZ
-        features = pad_or_trim(model.feature_extractor(speech), _SHORT_FRAMES)
         result = model.model.generate(
-            model.encode(features),
+            model.encode(_in_silence(model.feature_extractor(speech))),
             [prompt],
             beam_size=1,
             max_length=len(prompt) + 16 + math.ceil(duration_s * _TOKENS_PER_S),
@@ -139,6 +138,22 @@ class Recogniser:
             elif words and (token - first_mark) * model.time_precision >= duration_s - _CLOSING_S:
                 break
         yield _Heard(tokenizer.decode(words).strip(), 0.0, duration_s, result.scores[0])
+
+
+def _in_silence(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put silence behind speech. Shape (bands, frames) before and after.
+
+    The faintest value of the features stands for silence, as in Whisper's training. Zero, with which the
+    library pads, is sound: Whisper then drops words at the end.
+    """
+    import numpy as np
+
+    bands, frames = features.shape
+    least, most = _SHORT_FRAMES
+    window = max(least, min(frames + frames % 2 + _TAIL_FRAMES, most))  # an even number
+    within = np.full((bands, window), features.min(), features.dtype)
+    within[:, :frames] = features
+    return within
 
 
 def _joined(heard: Iterator[_Heard], offset_s: float, language: str | None) -> Transcript:

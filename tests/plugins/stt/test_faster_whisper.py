@@ -30,6 +30,20 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 MOST_WORD_ERRORS = 0.10
 ENGLISH = TranscriptionSettings(language="en-GB")
 
+PHRASES_S = (
+    (0.92, 4.77),
+    (4.72, 6.37),
+    (6.39, 8.39),
+    (8.53, 10.47),
+    (10.48, 12.96),
+    (13.17, 16.87),
+    (17.27, 20.64),
+    (20.95, 24.19),
+    (24.37, 26.21),
+    (26.29, 28.45),
+)
+"""The first phrases of two_cities, as a call cuts them: with a little silence at both ends."""
+
 PARTS = ("faster_whisper", "moonshine_voice")  # of the second only the recordings, not the code
 if not os.environ.get("CI"):
     if any(importlib.util.find_spec(part) is None for part in PARTS):
@@ -88,6 +102,32 @@ async def test_a_short_window_hears_the_same_words_sooner(
     assert took_s["fast"] < took_s["thorough"] * 0.75
 
 
+@pytest.mark.parametrize("gated", [False, True], ids=["all_sound", "gated"])
+async def test_phrases_are_understood_one_by_one(stt: FasterWhisperSTT, gated: bool) -> None:
+    speech, heard = recording("two_cities"), []
+    for start_s, end_s in PHRASES_S:
+        settings = TranscriptionSettings("en", gated=gated)
+        heard.append((await stt.recognize(seconds(speech, start_s, end_s), settings)).text)
+    expected = words(spoken_text("two_cities")).partition(" in short")[0]
+    assert jiwer.wer(expected, words(" ".join(heard))) < 0.05
+
+
+@pytest.mark.parametrize(("start_s", "end_s", "said"), [(1.3, 1.95, "yes"), (3.67, 4.35, "yes")])
+async def test_a_single_word_is_understood(
+    stt: FasterWhisperSTT, start_s: float, end_s: float, said: str
+) -> None:
+    speech = seconds(recording("endgame_nagg_nell"), start_s, end_s)
+    transcript = await stt.recognize(speech, TranscriptionSettings("en", gated=True))
+    assert words(transcript.text) == said
+
+
+async def test_speech_is_not_looked_for_again_when_a_detector_gates_the_sound(stt: FasterWhisperSTT) -> None:
+    speech = seconds(recording("two_cities"), 0.5, 2.5)
+    pause = bytes(2 * 3 * STT_RATE_HZ)
+    assert (await stt.recognize(pause + speech, TranscriptionSettings("en"))).start_s > 2
+    assert (await stt.recognize(pause + speech, TranscriptionSettings("en", gated=True))).start_s == 0
+
+
 @pytest.mark.parametrize(
     "sound", ["faint_noise", "loud_noise", "hum", "tone", "chord", "clicks", "silence", "nothing"]
 )
@@ -109,7 +149,7 @@ async def test_sound_without_speech_has_no_words(stt: FasterWhisperSTT, sound: s
 
 
 async def test_silence_round_the_speech_is_not_heard(stt: FasterWhisperSTT) -> None:
-    speech = seconds(recording("two_cities"), 1, 6.8)
+    speech = seconds(recording("two_cities"), 0.92, 6.37)
     pause = bytes(2 * 15 * STT_RATE_HZ)
     alone = await stt.recognize(speech, ENGLISH)
     within = await stt.recognize(pause + speech + pause, ENGLISH)
