@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -20,6 +21,8 @@ from jackfield.errors import ProtocolError
 from jackfield.server.exchange import Exchange
 
 TICK_S: Final = 0.1
+_FAREWELL_S: Final = 2.0
+"""How long a client that does not read may hold up its farewell."""
 TOO_LARGE: Final = ProtocolError(413, "body_too_large", "The request is too large.")
 TOO_SLOW: Final = ProtocolError(504, "request_timeout", "The request took too long.")
 STOPPING: Final = ProtocolError(503, "server_stopping", "The server is stopping; try again later.")
@@ -149,10 +152,14 @@ class Socket:
         await self._send(message)
 
     async def close(self, code: int) -> None:
-        """Say goodbye; the application then reads a disconnect and may finish what it is doing."""
+        """Say goodbye; the application then reads a disconnect and may finish what it is doing.
+
+        A client that has gone, or does not read, is not waited for.
+        """
         if self.accepted and not self.closed:
             self.closed = True
-            await self._send({"type": "websocket.close", "code": code})
+            with suppress(OSError), anyio.move_on_after(_FAREWELL_S):
+                await self._send({"type": "websocket.close", "code": code})
 
 
 class InFlight:
@@ -183,8 +190,9 @@ class InFlight:
 
     async def close_sockets(self) -> None:
         """Tell every WebSocket client that the server stops."""
-        for socket in list(self.sockets):
-            await socket.close(1001)
+        async with anyio.create_task_group() as tasks:
+            for socket in list(self.sockets):
+                tasks.start_soon(socket.close, 1001)
 
     def stop(self) -> None:
         """End whatever still runs."""
