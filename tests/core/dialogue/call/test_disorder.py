@@ -134,6 +134,8 @@ async def calm(talk: Talk, chance: Chance, turns: str) -> None:
         assert not talk.leg.playing
         assert not talk.leg.paused
         before = talk.started()
+        if turns == "explicit":
+            talk.call.begin_speech()  # a recogniser may have failed during the silence, and lost it
         await talk.say(0.5)
         if turns == "explicit":
             talk.call.end_speech()
@@ -182,7 +184,6 @@ async def test_whatever_happens_what_is_heard_is_fresh_and_stored(
         tts=RandomTTS(chance),
         config={"call": {"min_words": min_words}, "session": {"max_messages": 100_000}},
     )
-    expected: list[str] = []
     reasons: set[EndReason] = set()
     tasks = asyncio.all_tasks()
     left = EVENTS
@@ -197,10 +198,11 @@ async def test_whatever_happens_what_is_heard_is_fresh_and_stored(
             talk.call.hang_up()
             await talk.ended.wait()
             reasons.add(talk.reason or "hung_up")
-        expected += check(talk)
+        answers = check(talk)
+        stored = [text for is_user, text in await exchange.stage.stored() if not is_user]
+        assert not answers or stored[-len(answers) :] == answers
         for _ in range(3):
             await anyio.wait_all_tasks_blocked()
         assert asyncio.all_tasks() == tasks
 
-    assert [text for is_user, text in await exchange.stage.stored() if not is_user] == expected
     assert "idle" not in reasons
