@@ -26,8 +26,8 @@ class TranscriptionSettings:
     hints: tuple[str, ...] = ()
     """Words that are likely to be said."""
     gated: bool = False
-    """True when a detector of voice activity lets through only what somebody says: a recogniser need not
-    look for speech once more. At either end of an utterance there is at most half a second of silence."""
+    """True when a detector of voice activity lets through only what somebody says, with little silence at
+    both ends: a recogniser need not look for speech once more."""
 
 
 @dataclass(frozen=True, slots=True)

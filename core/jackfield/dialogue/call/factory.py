@@ -100,7 +100,7 @@ class CallFactory:
         language = request.language or self._assembly.config.assistant.language
 
         def recognise(listener: RecognitionListener) -> Recognition:
-            transcription = TranscriptionSettings(language)
+            transcription = TranscriptionSettings(language, gated=request.turns == "auto")
             return Recognition(
                 stt, transcription, limit_s=settings.stt_seconds, listener=listener, publish=self._publish
             )

@@ -17,7 +17,7 @@ from jackfield.contracts.call import (
     UserText,
 )
 from jackfield.contracts.extension import TurnFinished
-from jackfield.contracts.stt import Transcript, TranscriptionSettings
+from jackfield.contracts.stt import STTStream, Transcript, TranscriptionSettings
 from jackfield.testing import FakeLLM, FakeSTT, VirtualClock
 from jackfield_llm_echo import EchoLLM, EchoOptions
 from jackfield_stt_scripted import ScriptedOptions, ScriptedStream, ScriptedSTT
@@ -87,6 +87,26 @@ async def test_explicit_turns_need_no_detector_of_speech(tmp_path: Path) -> None
         await talk.say(0.2)
         talk.call.end_speech()
         await talk.answered()
+
+
+@pytest.mark.parametrize(("turns", "gated"), [("auto", True), ("explicit", False)])
+async def test_the_recogniser_is_told_whether_a_detector_gates_the_sound(
+    tmp_path: Path, turns: str, gated: bool
+) -> None:
+    told: list[bool] = []
+
+    class Told(FakeSTT):
+        def stream(self, settings: TranscriptionSettings) -> STTStream:
+            told.append(settings.gated)
+            return super().stream(settings)
+
+    async with Exchange(tmp_path, stt=Told(text=QUESTION)).call(turns=turns) as talk:
+        await talk.say(0.5)
+        await talk.hush(1)
+        talk.call.end_speech()
+        await talk.answered()
+
+    assert told == [gated]
 
 
 async def test_sound_of_before_the_beginning_that_the_client_told_is_forgotten(tmp_path: Path) -> None:
