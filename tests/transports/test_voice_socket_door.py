@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -25,8 +26,12 @@ from jackfield.contracts.call import (
     SpeechStopped,
     UserText,
 )
+from jackfield.contracts.transport import Transport
 from jackfield.contracts.tts import Voice
 from jackfield.contracts.turn import ConversationRef, ToolFinished, ToolStarted
+from jackfield.plugin import Site
+from jackfield.testing import TransportSuite
+from jackfield_transport_voice_socket import VoiceSocketOptions, make_transport
 from tests.transports.switchboard import Exchange, Phone, TrialCall, exchange
 
 pytestmark = pytest.mark.anyio
@@ -521,6 +526,16 @@ async def _start(raw: socket.socket) -> None:
     assert b" 101 " in raw.recv(4096)
     raw.sendall(b"\x81\x90\0\0\0\0" + b'{"type":"start"}')
     await anyio.wait_readable(raw)
+
+
+class TestTransport(TransportSuite):
+    @pytest.fixture
+    def transport(self) -> Transport:
+        return make_transport(VoiceSocketOptions(), Site("transport.1", "voice_socket", logging.getLogger()))
+
+    @pytest.fixture
+    def panel(self) -> None:
+        """Nothing: this transport does not look at its panel while it gives its routes."""
 
 
 class Tokens:

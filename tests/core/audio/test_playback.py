@@ -295,6 +295,8 @@ async def test_a_report_of_what_cannot_be_is_bounded(
     playback.report(1, reported_s)
 
     assert playback.heard_s() == pytest.approx(believed_s)
+    await anyio.sleep(0.1)
+    assert playback.heard_s() == pytest.approx(believed_s + 0.1)
 
 
 async def test_a_report_about_another_item_does_not_count(playback: Playback) -> None:
