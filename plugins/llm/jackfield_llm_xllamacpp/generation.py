@@ -11,7 +11,14 @@ from typing import Any, Protocol
 
 import anyio
 
-from jackfield.contracts.llm import Finish, FinishReason, LLMOutput, ToolCall, Usage
+from jackfield.contracts.llm import (
+    Finish,
+    FinishReason,
+    GenerationRequest,
+    LLMOutput,
+    ToolCall,
+    Usage,
+)
 from jackfield.errors import (
     ContextTooLong,
     ProviderBadReply,
@@ -19,12 +26,17 @@ from jackfield.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
+from jackfield_llm_xllamacpp.slots import Place, Slots
 
 Chunk = dict[str, Any]
 
 
 class ChatServer(Protocol):
     """What is used of `xllamacpp.Server`."""
+
+    def handle_completions(self, body: dict[str, Any], /) -> Chunk | None:
+        """Complete a text or tokens and return the outcome."""
+        ...
 
     def handle_chat_completions(
         self, body: dict[str, Any], on_chunk: Callable[[Chunk], bool], /
@@ -70,12 +82,14 @@ class Delivery:
 class Generation:
     """Runs one request in a thread; `abandon` ends it from any other."""
 
-    def __init__(self, body: dict[str, Any], model: str, closing: Event) -> None:
+    def __init__(self, request: GenerationRequest, body: dict[str, Any], model: str, closing: Event) -> None:
         self.delivery = Delivery()
+        self._request = request
         self._body = body
         self._model = model
         self._closing = closing
         self._abandoned = False
+        self._ending = Event()
         self._reason: str | None = None
         self._usage: Usage | None = None
         self._calls: dict[int, dict[str, str]] = {}
@@ -84,13 +98,35 @@ class Generation:
     def abandon(self) -> None:
         """End at the next step; nothing more is looked at."""
         self._abandoned = True
+        self._ending.set()
 
-    def run(self, server: ChatServer) -> None:
+    def run(self, server: ChatServer, slots: Slots) -> None:
         """Compute and deliver everything, the end or the failure last. Never raises."""
         if self._is_over():
             return
+        place = slots.claim(self._request.conversation, self._request.messages, self._ending)
+        was_stopped = False
         try:
-            reply = server.handle_chat_completions(self._body, self._on_chunk)
+            if self._is_over():
+                return
+            self._compute(server, slots, place)
+            was_stopped = self._abandoned
+            self._ending.set()
+            if not self._is_over():
+                self._deliver_end()
+        finally:
+            slots.release(place, was_stopped=was_stopped)
+
+    def _compute(self, server: ChatServer, slots: Slots, place: Place) -> None:
+        def on_chunk(chunk: Chunk) -> bool:
+            if not place.slot.has_begun:
+                slots.begin(place)
+            return self._on_chunk(chunk)
+
+        if place.pinned:
+            self._body["id_slot"] = place.slot.index
+        try:
+            reply = server.handle_chat_completions(self._body, on_chunk)
         except ValueError:
             # The library's texts may quote the prompt, so they are not passed on.
             self._failure = ProviderRefused(
@@ -100,9 +136,8 @@ class Generation:
             self._failure = ProviderUnavailable("llama.cpp failed while it worked on a request.")
         else:
             if reply and "error" in reply:
+                slots.begin(place)
                 self._failure = _as_provider_error(reply["error"])
-        if not self._is_over():
-            self._deliver_end()
 
     def _is_over(self) -> bool:
         if self._closing.is_set():

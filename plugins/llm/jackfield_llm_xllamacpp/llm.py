@@ -8,6 +8,8 @@ import socket
 import tempfile
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Barrier, Event
 from types import TracebackType
@@ -23,6 +25,7 @@ from jackfield_llm_xllamacpp.generation import ChatServer, Generation
 from jackfield_llm_xllamacpp.gguf import ModelHead, NotGGUF, read_head
 from jackfield_llm_xllamacpp.options import XllamacppOptions
 from jackfield_llm_xllamacpp.prompt import PromptWriter
+from jackfield_llm_xllamacpp.slots import Slots
 
 _CLOSING_S: Final = 10.0
 _HAS_SOCKET_FILES: Final = hasattr(socket, "AF_UNIX") and os.name == "posix"
@@ -45,6 +48,11 @@ class XllamacppLLM:
         head = await to_thread.run_sync(self._read_head)
         self._prompts = PromptWriter(self._options, head.control_tokens)
         self._server = await to_thread.run_sync(self._load)
+        self._slots = Slots(
+            self._options.slots,
+            keeps_chats=self._options.kept_chats_mib > 0,
+            touch=partial(_touch, self._server),
+        )
         self._threads = _started_threads(self._options.slots)
         return self
 
@@ -61,8 +69,9 @@ class XllamacppLLM:
         """See `jackfield.contracts.llm.LLM.generate`."""
         if self._server is None:
             raise RuntimeError("the model is not loaded: generate only inside `async with`")
-        generation = Generation(self._prompts.body(request), self._options.model_name, self._closing)
-        place = self._threads.submit(generation.run, self._server)
+        body = self._prompts.body(request)
+        generation = Generation(request, body, self._options.model_name, self._closing)
+        place = self._threads.submit(generation.run, self._server, self._slots)
         try:
             while True:
                 output = await generation.delivery.take()
@@ -102,7 +111,7 @@ class XllamacppLLM:
                     f"llama.cpp cannot load {self._path}: the file is incomplete or damaged, this version "
                     "does not know the model, or the memory does not suffice."
                 ) from error
-        server.handle_chat_completions(_WARM_UP, lambda _chunk: False)
+        server.handle_chat_completions(_WARM_UP | {"id_slot": 0}, lambda _chunk: False)
         return server
 
     def _parameters(self, socket_file: Path) -> Any:
@@ -118,9 +127,9 @@ class XllamacppLLM:
         parameters.prefill_assistant = False
         if options.chat_template is not None:
             parameters.chat_template = self._read_template(options.chat_template)
-        # The longest idle slot is taken, and what it held is kept in memory beside the slots. Choosing slots
-        # by likeness instead, as is llama.cpp's default, lets a new chat overwrite one that merely has the
-        # same instructions.
+        # Where no slot is asked for, the longest idle one is taken, and what it held is kept in memory
+        # beside the slots. Choosing by likeness instead, as is llama.cpp's default, lets a new chat overwrite
+        # one that merely has the same instructions.
         parameters.slot_prompt_similarity = 0.0
         parameters.kv_unified = False
         parameters.cache_ram_mib = options.kept_chats_mib
@@ -136,6 +145,7 @@ class XllamacppLLM:
     def _close(self) -> None:
         if self._server is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
+            del self._slots  # it has the server too
             self._server = None  # its destructor ends the native threads and waits for them
 
     def _cannot_start(self, message: str) -> PluginCannotStart:
@@ -148,6 +158,13 @@ _WARM_UP: Final[dict[str, Any]] = {
     "max_tokens": 1,
     "stream": True,
 }
+
+
+def _touch(server: ChatServer, index: int) -> None:
+    """Let a slot complete a prompt of no tokens, which leaves alone what it holds."""
+    # When it fails, a conversation may be read again; that is no reason to end one.
+    with suppress(RuntimeError, ValueError):
+        server.handle_completions({"prompt": [[]], "n_predict": 0, "id_slot": index})
 
 
 def _started_threads(slots: int) -> ThreadPoolExecutor:

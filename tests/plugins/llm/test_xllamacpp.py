@@ -16,6 +16,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 
 import anyio
 import anyio.lowlevel
@@ -41,12 +42,14 @@ import jackfield_llm_xllamacpp as plugin
 from jackfield_llm_xllamacpp import XllamacppOptions, llm as llm_module
 from jackfield_llm_xllamacpp.gguf import read_head
 from jackfield_llm_xllamacpp.llm import XllamacppLLM
+from jackfield_llm_xllamacpp.slots import Place, Slots
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 MODEL = "smollm2-135m-instruct"
 FRANCE = "What is the capital of France?"
 KNOWLEDGE = "You know all of this. " + " ".join(f"Fact {i} is true." for i in range(30))
+INSTRUCTIONS = KNOWLEDGE[:300]
 EASY_QUESTIONS = Path(__file__).parents[2] / "data" / "easy_questions.toml"
 ALPHABET = "Say the alphabet: a b c d e f g h"
 
@@ -80,6 +83,27 @@ def ask(*texts: str, system: str = "Answer briefly.", max_tokens: int = 24) -> G
 def long_prompt(name: str) -> GenerationRequest:
     """A request that takes many seconds to read."""
     return ask(f"{name}: " + " ".join(f"item {i} is blue" for i in range(230)))
+
+
+class Conversation:
+    """Keeps what was said, as the core does."""
+
+    def __init__(self, name: str, system: str = INSTRUCTIONS) -> None:
+        self.name = name
+        self.system = system
+        self.said: list[str] = []
+
+    def request(self, text: str) -> GenerationRequest:
+        request = ask(*self.said, text, system=self.system, max_tokens=8)
+        return replace(request, conversation=self.name)
+
+    async def unread_tokens(self, llm: XllamacppLLM, text: str) -> int:
+        """Say `text`, and tell how many tokens of the prompt had to be read."""
+        answer = await answer_of(llm, self.request(text))
+        self.said += [text, answer.text]
+        usage = answer.finish.usage
+        assert usage is not None
+        return usage.prompt_tokens - usage.cached_tokens
 
 
 async def first_output_s(llm: XllamacppLLM, request: GenerationRequest) -> float:
@@ -144,6 +168,192 @@ async def test_the_next_turn_of_a_conversation_reads_only_what_is_new(llm: Xllam
         usage = (await answer_of(llm, request)).finish.usage
         assert usage is not None
         assert usage.prompt_tokens - usage.cached_tokens < 20
+
+
+def claimed(slots: Slots, conversation: str, *, begin: bool = True) -> Place:
+    place = slots.claim(conversation, (Message("user", conversation),), Event())
+    if begin:
+        slots.begin(place)
+    return place
+
+
+def test_a_conversation_gets_its_own_slot_by_number() -> None:
+    slots = Slots(3, keeps_chats=True, touch=lambda _index: None)
+    places = {name: claimed(slots, name) for name in ("Ann", "Bob", "Eva")}
+    for place in places.values():
+        slots.release(place, was_stopped=False)
+    for name, place in reversed(places.items()):
+        again = claimed(slots, name)
+        assert (again.pinned, again.slot) == (True, place.slot)
+
+
+def test_a_conversation_whose_slot_is_busy_gets_another() -> None:
+    slots = Slots(2, keeps_chats=True, touch=lambda _index: None)
+    first = claimed(slots, "Ann")
+    second = claimed(slots, "Ann")
+    assert (second.pinned, second.slot is first.slot) == (False, False)
+
+
+def test_the_next_turn_waits_for_the_slot_that_an_abandoned_one_is_about_to_leave() -> None:
+    looked_at = Event()
+
+    class Ending(Event):
+        def is_set(self) -> bool:
+            looked_at.set()
+            return True
+
+    def leave() -> None:
+        looked_at.wait()
+        slots.release(place, was_stopped=True)
+
+    slots = Slots(2, keeps_chats=True, touch=lambda _index: None)
+    place = slots.claim("Ann", (), Ending())
+    slots.begin(place)
+    leaving = Thread(target=leave)
+    leaving.start()
+    again = claimed(slots, "Ann")
+    leaving.join()
+    assert (again.pinned, again.slot) == (True, place.slot)
+
+
+def test_only_one_generation_at_a_time_is_on_its_way_to_a_slot_that_llama_cpp_chooses() -> None:
+    slots = Slots(2, keeps_chats=True, touch=lambda _index: None)
+    ann = claimed(slots, "Ann", begin=False)
+    is_there = Event()
+
+    def claim() -> None:
+        claimed(slots, "Bob")
+        is_there.set()
+
+    claiming = Thread(target=claim)
+    claiming.start()
+    assert not is_there.wait(0.1)
+    slots.begin(ann)
+    claiming.join()
+    assert is_there.is_set()
+
+
+def test_every_idle_slot_that_llama_cpp_could_prefer_is_touched() -> None:
+    touched: list[int] = []
+    slots = Slots(4, keeps_chats=True, touch=touched.append)
+    place = claimed(slots, "Ann")
+    assert sorted([*touched, place.slot.index]) == [0, 1, 2, 3]
+
+
+async def test_the_turns_right_after_the_start_read_only_what_is_new() -> None:
+    async with running() as llm:
+        ann = Conversation("Ann")
+        assert await ann.unread_tokens(llm, FRANCE) > 90
+        for text in ("And of Italy?", "And of Spain?", "Why?"):
+            assert await ann.unread_tokens(llm, text) < 25
+
+
+async def test_interleaved_conversations_read_only_what_is_new() -> None:
+    async with running() as llm:
+        conversations = [Conversation(name) for name in ("Ann", "Bob", "Eva")]
+        for conversation in conversations:
+            await conversation.unread_tokens(llm, f"I am {conversation.name}. {FRANCE}")
+        for text in ("And of Italy?", "Why?", "Thank you."):
+            assert max([await each.unread_tokens(llm, text) for each in conversations]) < 25
+
+
+async def test_more_conversations_than_slots_read_only_what_is_new() -> None:
+    async with running() as llm:
+        conversations = [Conversation(name) for name in ("Ann", "Bob", "Eva", "Ida", "Leo", "Max")]
+        for conversation in conversations:
+            await conversation.unread_tokens(llm, f"I am {conversation.name}. {FRANCE}")
+        for text in ("And of Italy?", "Why?"):
+            assert max([await each.unread_tokens(llm, text) for each in conversations]) < 25
+
+
+async def test_a_new_conversation_takes_over_the_instructions_and_the_old_one_loses_nothing() -> None:
+    async with running() as llm:
+        ann, bob = Conversation("Ann"), Conversation("Bob")
+        await ann.unread_tokens(llm, f"I am Ann. {FRANCE}")
+        assert await bob.unread_tokens(llm, f"I am Bob. {FRANCE}") < 25
+        assert await ann.unread_tokens(llm, "And of Italy?") < 25
+        assert await bob.unread_tokens(llm, "And of Italy?") < 25
+
+
+async def test_a_new_conversation_finds_the_instructions_that_only_one_slot_has() -> None:
+    async with running() as llm:
+        pirate = "You are a pirate. " + INSTRUCTIONS
+        ann, bob, eva = Conversation("Ann"), Conversation("Bob", pirate), Conversation("Eva")
+        for conversation in (ann, bob):
+            await conversation.unread_tokens(llm, FRANCE)
+        assert await eva.unread_tokens(llm, f"I am Eva. {FRANCE}") < 25
+        assert await bob.unread_tokens(llm, "And of Italy?") < 25
+
+
+async def test_without_memory_for_kept_chats_each_slot_keeps_its_own() -> None:
+    async with running(kept_chats_mib=0, slots=2) as llm:
+        conversations = [Conversation("Ann"), Conversation("Bob")]
+        for conversation in conversations:
+            await conversation.unread_tokens(llm, f"I am {conversation.name}. {FRANCE}")
+        for text in ("And of Italy?", "Why?"):
+            assert max([await each.unread_tokens(llm, text) for each in conversations]) < 25
+
+
+async def test_two_turns_of_a_conversation_at_once_are_computed_together_and_the_next_one_is_quick() -> None:
+    async with running() as llm:
+        ann = Conversation("Ann")
+        await ann.unread_tokens(llm, FRANCE)
+        story = replace(ann.request("Tell me a long story."), max_tokens=100)
+        async with aclosing(llm.generate(story)) as first:
+            await anext(first)
+            await ann.unread_tokens(llm, "And of Italy?")  # the story goes on
+            assert [output async for output in first]
+        assert await ann.unread_tokens(llm, "And of Spain?") < 25
+
+
+async def test_conversations_that_begin_at_once_are_each_found_again() -> None:
+    async with running() as llm:
+        conversations = [Conversation(name) for name in ("Ann", "Bob", "Eva", "Ida")]
+        unread: list[int] = []
+
+        async def talk(conversation: Conversation) -> None:
+            await conversation.unread_tokens(llm, f"I am {conversation.name}. {FRANCE}")
+            unread.append(await conversation.unread_tokens(llm, "And of Italy?"))
+
+        async with anyio.create_task_group() as tasks:
+            for conversation in conversations:
+                tasks.start_soon(talk, conversation)
+        assert max(unread) < 25
+
+
+async def test_a_cancelled_turn_frees_its_slot_and_the_next_one_is_quick() -> None:
+    async with running(slots=1) as llm:
+        ann = Conversation("Ann")
+        await ann.unread_tokens(llm, FRANCE)
+        for _ in range(3):
+            async with aclosing(llm.generate(ann.request("Tell me a long story."))) as turn:
+                await anext(turn)
+        assert await ann.unread_tokens(llm, "And of Italy?") < 25
+
+
+async def test_an_answer_that_is_begun_again_with_more_words_does_not_read_the_rest_again() -> None:
+    async with running() as llm:
+        ann = Conversation("Ann")
+        await ann.unread_tokens(llm, "Hello!")
+        words = ["Tell", "me", "please", "what", "the", "capital", "of", "France", "is"]
+        for count in range(6, len(words)):
+            request = replace(ann.request(" ".join(words[:count])), max_tokens=100)
+            async with aclosing(llm.generate(request)) as early:
+                await anext(early)
+        # Not even when nothing has come yet.
+        with anyio.move_on_after(0.01):
+            await anext(llm.generate(ann.request(" ".join(words))))
+        assert await ann.unread_tokens(llm, " ".join(words) + " and why") < 25
+
+
+async def test_a_request_that_is_refused_leaves_the_slots_as_they_were() -> None:
+    async with running(slots=2) as llm:
+        ann = Conversation("Ann")
+        await ann.unread_tokens(llm, FRANCE)
+        for name in ("Bob", "Eva", "Ann"):
+            with pytest.raises(ContextTooLong):
+                await answer_of(llm, replace(ask("blue sky " * 3000), conversation=name))
+        assert await ann.unread_tokens(llm, "And of Italy?") < 25
 
 
 async def test_a_new_conversation_does_not_read_the_shared_instructions_again(llm: XllamacppLLM) -> None:
