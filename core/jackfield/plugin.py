@@ -50,6 +50,9 @@ class Capabilities:
     models: tuple[str, ...] = ()
     context_tokens: int | None = None
     """LLM: tokens of prompt and answer together; None when not known."""
+    keeps_prefixes: bool = False
+    """LLM: keeps what it has computed of a prompt's beginning for later prompts, at no price. Such a model is
+    shown the instructions of every scenario when the server starts."""
     network: bool = False
     """Whether it talks to anything beyond this machine."""
     roles: tuple[Role, ...] = ()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from jackfield.config.sections import AssistantSection, Config, ExampleTurn, ScenarioSection, VoiceSection
 from jackfield.contracts.llm import Message
 from jackfield.contracts.panel import ScenarioInfo
 from jackfield.contracts.tts import Voice
 from jackfield.errors import ProtocolError
+
+_USERNAME: Final = "{username}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,17 @@ class Part:
     greeting: str = ""
     """What is said when a call begins; empty when nothing is."""
 
+    @property
+    def names_user(self) -> bool:
+        """Whether the opening differs from user to user."""
+        return _USERNAME in self.opening[0].content
+
     def opening_for(self, username: str) -> tuple[Message, ...]:
         """The first messages of a prompt, with the user's name where `{username}` stands."""
         system, *examples = self.opening
-        if "{username}" not in system.content:
+        if not self.names_user:
             return self.opening
-        return (Message("system", system.content.replace("{username}", username)), *examples)
+        return (Message("system", system.content.replace(_USERNAME, username)), *examples)
 
 
 class ScenarioTable:
@@ -52,6 +60,10 @@ class ScenarioTable:
     def names(self) -> Sequence[str]:
         """Every scenario of the configuration."""
         return list(self._parts)
+
+    def parts(self) -> Sequence[Part]:
+        """The assistant as it is without a scenario, and as it is in each of them."""
+        return [self._plain, *self._parts.values()]
 
     def get(self, name: str) -> ScenarioInfo | None:
         """What clients may know of one."""

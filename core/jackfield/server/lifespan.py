@@ -112,6 +112,7 @@ def _background(running: Running) -> list[tuple[str, Callable[[], Awaitable[None
         ("requests", running.in_flight.run),
         ("sessions", parts.sessions.run),
         ("observers", running.bus.run),
+        ("warming", parts.warming.run),
     ]
     if running.assembly.tts.default is not None:
         every_s = min(_CLEANUP_S, running.assembly.config.audio.ttl_seconds)

@@ -21,6 +21,7 @@ from jackfield.dialogue.assistant import DialogueAssistant
 from jackfield.dialogue.call.service import CallService
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.warming import Warming
 from jackfield.errors import ProtocolError, ProviderError
 from jackfield.resilience.limits import RateLimits
 from jackfield.server.exchange import exchange_of
@@ -45,6 +46,7 @@ class Parts:
     metrics: Metrics
     origins: Origins
     calls: Calls
+    warming: Warming
 
 
 def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event], None]) -> Parts:
@@ -72,9 +74,18 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         metrics=metrics,
         publish=publish,
     )
-    limits = RateLimits(config.limits)
-    origins = Origins(config.server.cors_origins)
-    return Parts(_settings(config), assistant, clips, sessions, limits, scenarios, metrics, origins, calls)
+    return Parts(
+        settings=_settings(config),
+        assistant=assistant,
+        clips=clips,
+        sessions=sessions,
+        limits=RateLimits(config.limits),
+        scenarios=scenarios,
+        metrics=metrics,
+        origins=Origins(config.server.cors_origins),
+        calls=calls,
+        warming=Warming(assembly.llm, assembly.tools, scenarios),
+    )
 
 
 def _settings(config: Config) -> PanelSettings:

@@ -20,6 +20,7 @@ def _capabilities(options: LlamaCppOptions) -> Capabilities:
         streaming=True,
         models=(options.model_name,),
         context_tokens=options.context_tokens,
+        keeps_prefixes=True,
         network=False,
         # A step that other chats need is finished first; this is how long one takes on a busy machine.
         cancel_s=max(0.5, options.batch_tokens / 64),

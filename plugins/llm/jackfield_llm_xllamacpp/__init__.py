@@ -35,6 +35,7 @@ def _capabilities(options: XllamacppOptions) -> Capabilities:
         streaming=True,
         models=(options.model_name,),
         context_tokens=options.context_tokens,
+        keeps_prefixes=True,
         network=False,
         cancel_s=_cancel_s(options),
         max_concurrency=options.slots,

@@ -1,0 +1,54 @@
+"""Showing models the beginnings of their prompts before anybody asks: the first answer is then quick too."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+
+from jackfield.assembly import Built, Providers
+from jackfield.contracts.llm import LLM, GenerationRequest, Message, ToolSpec
+from jackfield.contracts.tools import Tool
+from jackfield.dialogue.scenarios import ScenarioTable
+from jackfield.errors import ProviderError
+
+logger = logging.getLogger(__name__)
+
+
+class Warming:
+    """Has every model that keeps prefixes read the openings of the parts that it will play."""
+
+    def __init__(
+        self, models: Providers[LLM], tools: Sequence[Built[Tool]], scenarios: ScenarioTable
+    ) -> None:
+        self._models = models
+        self._tools = tuple(built.object.spec for built in tools)
+        self._scenarios = scenarios
+
+    async def run(self) -> None:
+        """Show all openings, one after the other; a failure is logged and costs no more than its time."""
+        for llm, opening in self._openings():
+            try:
+                await _show(llm.object, opening, self._tools)
+            except ProviderError as error:
+                logger.warning("[%s] %s cannot be warmed: %s", llm.section, llm.plugin, type(error).__name__)
+
+    def _openings(self) -> Iterator[tuple[Built[LLM], tuple[Message, ...]]]:
+        """Each model with each of its openings once, as many as it has places for."""
+        seen: dict[int, set[tuple[Message, ...]]] = {}
+        for part in self._scenarios.parts():
+            llm = self._models.get(part.llm)
+            if llm is None or not llm.capabilities.keeps_prefixes or part.names_user:
+                continue
+            known = seen.setdefault(id(llm), set())
+            if part.opening not in known and len(known) < (llm.capabilities.max_concurrency or 1):
+                known.add(part.opening)
+                yield llm, part.opening
+
+
+async def _show(llm: LLM, opening: tuple[Message, ...], tools: tuple[ToolSpec, ...]) -> None:
+    asked = (*opening, Message("user", "Hello."))
+    request = GenerationRequest(asked, tools=tools, temperature=0.0, max_tokens=1)
+    async with aclosing(llm.generate(request)) as outputs:
+        async for _ in outputs:
+            pass
