@@ -125,6 +125,8 @@ class Generation:
 
         if place.pinned:
             self._body["id_slot"] = place.slot.index
+        if not place.own:
+            self._body["n_cache_reuse"] = 0  # what other conversations left is computed with their words
         try:
             reply = server.handle_chat_completions(self._body, on_chunk)
         except ValueError:

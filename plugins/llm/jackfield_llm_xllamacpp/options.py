@@ -42,6 +42,13 @@ class XllamacppOptions(Options):
         description="Mebibytes for what was computed of chats that are not running, so that their next "
         "turns need not be read from the start; the oldest gives way first. 0 keeps only one chat a slot.",
     )
+    moved_tokens: int = Field(
+        32,
+        ge=0,
+        description="Where the oldest messages of a chat were left out, what follows them is moved up "
+        "instead of being read again, in runs of at least so many tokens. It was computed when the model still knew "
+        "what was left out, so answers may differ a little. 0 reads it again.",
+    )
     batch_tokens: int = Field(
         32,
         ge=1,

@@ -31,6 +31,7 @@ class PromptWriter:
             # A chunk for each step of reading the prompt: the only moments at which it can be cancelled.
             "return_progress": True,
             "cache_prompt": True,
+            "n_cache_reuse": options.moved_tokens,
             "temperature": options.temperature if request.temperature is None else request.temperature,
             "top_p": options.top_p,
             "max_tokens": options.max_tokens if request.max_tokens is None else request.max_tokens,

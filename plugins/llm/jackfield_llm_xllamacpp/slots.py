@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Condition, Event, Lock
 from typing import Final
 
@@ -42,6 +42,8 @@ class Place:
 
     slot: Slot
     pinned: bool
+    own: bool = False
+    """Whether the slot has what was computed of the same conversation."""
 
 
 class Slots:
@@ -73,7 +75,7 @@ class Slots:
         with self._changed:
             own = self._own(conversation) if conversation is not None else None
             if own is not None:
-                return self._take(own, conversation, messages, ending, pinned=True)
+                return replace(self._take(own, conversation, messages, ending, pinned=True), own=True)
         # Until one has begun, another could get what llama.cpp is to choose for it.
         self._choosing.acquire()
         try:

@@ -248,6 +248,27 @@ async def test_the_turns_right_after_the_start_read_only_what_is_new() -> None:
             assert await ann.unread_tokens(llm, text) < 25
 
 
+@pytest.mark.parametrize(("moved_tokens", "least", "most"), [(8, 1, 30), (0, 80, 200)])
+async def test_a_conversation_whose_oldest_messages_are_left_out_is_moved_up(
+    moved_tokens: int, least: int, most: int
+) -> None:
+    async with running(moved_tokens=moved_tokens) as llm:
+        ann = Conversation("Ann")
+        for number in range(4):
+            await ann.unread_tokens(llm, f"This is fact {number} about me: I have {number} cats and dogs.")
+        del ann.said[:2]
+        assert least <= await ann.unread_tokens(llm, "And of Italy?") <= most
+
+
+async def test_what_other_conversations_left_in_a_slot_is_not_moved() -> None:
+    async with running(slots=1, kept_chats_mib=0, moved_tokens=8) as llm:
+        ann, bob = Conversation("Ann"), Conversation("Bob")
+        for number in range(4):
+            await ann.unread_tokens(llm, f"This is fact {number} about me: I have {number} cats and dogs.")
+        bob.said = ann.said[2:]
+        assert await bob.unread_tokens(llm, "And of Italy?") >= 80
+
+
 async def test_interleaved_conversations_read_only_what_is_new() -> None:
     async with running() as llm:
         conversations = [Conversation(name) for name in ("Ann", "Bob", "Eva")]
