@@ -46,8 +46,8 @@ class XllamacppOptions(Options):
         32,
         ge=0,
         description="Where the oldest messages of a chat were left out, what follows them is moved up "
-        "instead of being read again, in runs of at least so many tokens. It was computed when the model still knew "
-        "what was left out, so answers may differ a little. 0 reads it again.",
+        "instead of being read again, in runs of at least so many tokens. It was computed when the model "
+        "still knew what was left out, so answers may differ a little. 0 reads it again.",
     )
     batch_tokens: int = Field(
         32,
