@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
 
 from jackfield.assembly import Assembly, Built
-from jackfield.config.sections import ServerSection
+from jackfield.config.sections import Config, ServerSection
 from jackfield.contracts.auth import AuthRoutes
 from jackfield.errors import ConfigError, Problem
 from jackfield.server.errors import add_error_handlers
@@ -56,17 +56,12 @@ def create_app_in_part(assembly: Assembly, known: Sequence[Problem]) -> tuple[Fa
         if not known:
             raise
         logger.debug("the routes cannot be looked at while parts are missing", exc_info=True)
-        return None, []
+        return None, _faults_of(assembly.config)
 
 
-def check_routes(assembly: Assembly) -> None:
-    """Find what `create_app` would refuse.
-
-    Doors are asked for their routes, so the assembly is then used up.
-
-    :raises ConfigError: as `create_app` does.
-    """
-    create_app(assembly)
+def _faults_of(config: Config) -> list[Problem]:
+    """What the configuration alone shows to be wrong."""
+    return [*check_exposure(config), *check_parts(config)]
 
 
 class _Builder:
@@ -86,8 +81,7 @@ class _Builder:
         self._labels: dict[Callable[..., Any], RouteLabel] = {}
 
     def build(self) -> FastAPI:
-        config = self._assembly.config
-        problems = [*check_exposure(config), *check_parts(config)]
+        problems = _faults_of(self._assembly.config)
         app = self._empty_app()
         self._add_core_routes(app)
         problems += self._add_doors(app)

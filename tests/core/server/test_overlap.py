@@ -14,7 +14,7 @@ from jackfield.assembly import Door
 from jackfield.contracts.auth import Credentials, Identity
 from jackfield.contracts.panel import Panel
 from jackfield.errors import ConfigError
-from jackfield.server.app import check_routes
+from jackfield.server.app import create_app
 from tests.core.server.support import AddRoutes, assembly, door
 
 
@@ -66,7 +66,7 @@ def _two(one: AddRoutes, other: AddRoutes, mount: str = "") -> tuple[Door, Door]
 )
 def test_routes_that_one_request_could_match_stop_the_start(one: AddRoutes, other: AddRoutes) -> None:
     with pytest.raises(ConfigError) as refused:
-        check_routes(assembly(*_two(one, other)))
+        create_app(assembly(*_two(one, other)))
     (problem,) = refused.value.problems
     assert "first [transport.1]" in problem.message
     assert "second [transport.2]" in problem.message
@@ -86,17 +86,17 @@ def test_routes_that_one_request_could_match_stop_the_start(one: AddRoutes, othe
     ],
 )
 def test_routes_that_no_request_could_match_both_are_let_be(one: AddRoutes, other: AddRoutes) -> None:
-    check_routes(assembly(*_two(one, other)))
+    create_app(assembly(*_two(one, other)))
 
 
 def test_both_routes_are_named_with_their_mounts() -> None:
     doors = _two(http("POST", "/pi/chat"), http("POST", "/chat"), mount="/pi")
     with pytest.raises(ConfigError, match=r"POST /pi/chat of second .* POST /pi/chat of first"):
-        check_routes(assembly(*doors))
+        create_app(assembly(*doors))
 
 
 def test_a_mount_of_its_own_settles_it() -> None:
-    check_routes(assembly(*_two(http("POST", "/chat"), http("POST", "/chat"), mount="/other")))
+    create_app(assembly(*_two(http("POST", "/chat"), http("POST", "/chat"), mount="/other")))
 
 
 def test_a_static_folder_takes_everything_below_it(tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ def test_a_static_folder_takes_everything_below_it(tmp_path: Path) -> None:
         router.mount("/page", StaticFiles(directory=tmp_path))
 
     with pytest.raises(ConfigError):
-        check_routes(assembly(*_two(static, http("GET", "/page/ws/{id}"))))
+        create_app(assembly(*_two(static, http("GET", "/page/ws/{id}"))))
     with pytest.raises(ConfigError):
-        check_routes(assembly(*_two(static, websocket("/page/ws"))))
-    check_routes(assembly(*_two(static, http("GET", "/pages"))))
+        create_app(assembly(*_two(static, websocket("/page/ws"))))
+    create_app(assembly(*_two(static, http("GET", "/pages"))))
 
 
 def test_a_router_inside_a_router_is_looked_into() -> None:
@@ -117,17 +117,17 @@ def test_a_router_inside_a_router_is_looked_into() -> None:
         router.include_router(inner, prefix="/outer")
 
     with pytest.raises(ConfigError, match="/outer/inner/a"):
-        check_routes(assembly(*_two(nested, http("GET", "/outer/inner/{x}"))))
+        create_app(assembly(*_two(nested, http("GET", "/outer/inner/{x}"))))
 
 
 @pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/openapi.json", "/{anything}"])
 def test_the_cores_own_routes_count(path: str) -> None:
     with pytest.raises(ConfigError, match="the core"):
-        check_routes(assembly(door(http("GET", path))))
+        create_app(assembly(door(http("GET", path))))
 
 
 def test_routes_of_one_door_may_rely_on_their_order() -> None:
-    check_routes(assembly(door(http("GET", "/chat/new", "/chat/{id}"))))
+    create_app(assembly(door(http("GET", "/chat/new", "/chat/{id}"))))
 
 
 class SignIn:
@@ -149,10 +149,8 @@ def _guarded(paths: Callable[[int], str]) -> tuple[Door, Door]:
 
 def test_routes_of_authentication_count_too() -> None:
     with pytest.raises(ConfigError, match=r"\[auth\.accounts\]"):
-        check_routes(
-            assembly(*_guarded(lambda n: "/token" if n == 2 else "/x"), auths={"accounts": SignIn()})
-        )
+        create_app(assembly(*_guarded(lambda n: "/token" if n == 2 else "/x"), auths={"accounts": SignIn()}))
 
 
 def test_two_doors_of_one_mount_may_share_an_authentication() -> None:
-    check_routes(assembly(*_guarded(lambda n: f"/x{n}"), auths={"accounts": SignIn()}))
+    create_app(assembly(*_guarded(lambda n: f"/x{n}"), auths={"accounts": SignIn()}))
