@@ -125,7 +125,7 @@ def assemble(config: Config) -> Assembly:
 def assemble_in_part(config: Config, known: Sequence[Problem] = ()) -> tuple[Assembly, list[Problem]]:
     """Build what can be built of a configuration, and say what is wrong with the rest.
 
-    `known` is what is wrong with its file already: it is not told again, nor is what follows from it.
+    `known` is what is wrong with its file already: what is missing because of it is not told.
     """
     return _Assembler(config, known).assemble()
 
@@ -157,8 +157,7 @@ class _Assembler:
         )
         self._check_names(assembly)
         self._check_needs(assembly)
-        told = {problem.section for problem in self._known}
-        return assembly, [p for p in dict.fromkeys(self._problems) if p.section not in told]
+        return assembly, list(dict.fromkeys(self._problems))
 
     def _unsettled(self, section: str) -> bool:
         """Whether something is wrong with a section, so that nobody can say what it would have held."""

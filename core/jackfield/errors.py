@@ -50,6 +50,13 @@ class Problem:
         return " ".join(f"[{self.section}] {self.message} {self.fix}".split())
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownKey(Problem):
+    """A key that nothing reads, whatever its value."""
+
+    key: str
+
+
 class ConfigError(JackfieldError):
     """Raised when a configuration cannot be used; `problems` lists everything wrong with it at once."""
 

@@ -7,9 +7,8 @@ that nothing names is never imported. One `Loader` serves one server; there is n
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, Final
@@ -30,6 +29,7 @@ from jackfield.errors import (
     PluginWrongContract,
     PluginWrongOptions,
     Problem,
+    UnknownKey,
 )
 from jackfield.installed import group_of, installed
 from jackfield.plugin import API, PROJECT, Capabilities, Kind, Options, PluginInfo, Site
@@ -94,9 +94,8 @@ class Loader:
         try:
             return plugin.info.options.model_validate(dict(options))
         except ValidationError as error:
-            prefix = f"{section}.options"
-            problems = problems_of(error, plugin.info.options, options, prefix)
-            raise PluginWrongOptions(*(self._name_owner(p, plugin, prefix) for p in problems)) from None
+            problems = problems_of(error, plugin.info.options, options, f"{section}.options")
+            raise PluginWrongOptions(*(self._name_owner(p, plugin) for p in problems)) from None
 
     def capabilities(self, plugin: Plugin, options: Options, section: str) -> Capabilities:
         """What the plugin says it can do with these options.
@@ -251,17 +250,16 @@ class Loader:
         implementations = getattr(self._manager.hook, hook).get_hookimpls()
         return any(i.plugin is module and not (i.wrapper or i.hookwrapper) for i in implementations)
 
-    def _name_owner(self, problem: Problem, plugin: Plugin, prefix: str) -> Problem:
-        match = re.fullmatch(r'There is no key "(.+)" here\.', problem.message)
-        if not match:
+    def _name_owner(self, problem: Problem, plugin: Plugin) -> Problem:
+        if not isinstance(problem, UnknownKey):
             return problem
-        owners = self._owners_of(match.group(1), plugin.info)
-        message = f'"{plugin.info.name}" has no option "{match.group(1)}".'
+        owners = self._owners_of(problem.key, plugin.info)
+        message = f'"{plugin.info.name}" has no option "{problem.key}".'
         if owners:
             fix = f"It is an option of {' and '.join(owners)}: remove it."
         else:
             fix = problem.fix.replace("Known keys", "Its options")
-        return Problem(problem.section, message, fix)
+        return replace(problem, message=message, fix=fix)
 
     def _owners_of(self, option: str, info: PluginInfo) -> list[str]:
         owners = []

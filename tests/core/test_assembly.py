@@ -8,6 +8,7 @@ import pytest
 
 from jackfield.assembly import Assembly, assemble, assemble_in_part
 from jackfield.config import examine_text, read_config
+from jackfield.config.validation import joined
 from jackfield.errors import ConfigError
 from tests.core.shop import PluginShop
 
@@ -70,7 +71,7 @@ def lines(text: str, environment: dict[str, str] | None = None) -> list[str]:
     config, problems = examine_text(dedent(text), environment or {})
     assert config is not None
     _, more = assemble_in_part(config, problems)
-    return [str(problem) for problem in (*problems, *more)]
+    return [str(problem) for problem in joined(problems, more)]
 
 
 def test_everything_named_is_built_and_told_where_it_stands(door: PluginShop) -> None:
@@ -122,7 +123,7 @@ def test_assembling_imports_exactly_the_plugins_that_are_named(door: PluginShop)
 
 
 def test_the_problems_of_all_sections_are_told_together(door: PluginShop) -> None:
-    door.add_llm("needy", build="import needy_sdk", extra="jackfield[needy]")
+    door.add_llm("needy", build="import needy_sdk", extra="jackfield[needy]", options="key: str")
     door.add_llm("magpie", options="nest: str = ''")
 
     found = lines(
@@ -155,6 +156,10 @@ def test_the_problems_of_all_sections_are_told_together(door: PluginShop) -> Non
         ),
         '[server.prot] There is no key "prot" here. Did you mean "port"?',
         '[llm] No llm plugin "ecko" is installed. Did you mean "echo"?',
+        (
+            '[llm.named.a] "needy" needs the package needy_sdk, which cannot be imported. '
+            "pip install 'jackfield[needy]'"
+        ),
         '[llm.named.b.options.nest] "echo" has no option "nest". It is an option of "magpie": remove it.',
         (
             "[stt.options.delay_s] Input should be a valid number, unable to parse string as a number. "

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from jackfield.assembly import Assembly, assemble_in_part
 from jackfield.cli.configuration import environment_file, located
 from jackfield.config import examine_file
+from jackfield.config.validation import joined
 from jackfield.errors import ConfigError
 from jackfield.server.app import create_app_in_part
 
@@ -43,9 +44,8 @@ def inspected(
     if config is None:
         raise ConfigError(problems)
     assembly, more = assemble_in_part(config, problems)
-    problems += more
+    problems = joined(problems, more)
     app, more = create_app_in_part(assembly, problems)
-    problems += more
     if app is None or problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise ConfigError(list(dict.fromkeys([*problems, *more])))
     return Inspection(assembly, app)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from jackfield.config.environment import read_environment, substitute
 from jackfield.config.sections import Config
-from jackfield.config.validation import problems_of, remove
+from jackfield.config.validation import joined, problems_of, remove
 from jackfield.errors import ConfigError, Problem
 
 _ROUNDS: Final = 4
@@ -79,13 +79,11 @@ def examine_text(
     problems += _server_defaults(table, environment)
     if server and isinstance(table["server"], dict):
         table["server"].update(server)
-    told = {problem.section for problem in problems}
     for _ in range(_ROUNDS):
         try:
             return Config.model_validate(table), problems
         except ValidationError as error:
-            problems += [p for p in problems_of(error, Config, table) if p.section not in told]
-            told |= {problem.section for problem in problems}
+            problems = joined(problems, problems_of(error, Config, table))
             for item in error.errors(include_url=False, include_context=False, include_input=False):
                 remove(table, item["loc"])
     return None, problems

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from jackfield.errors import Problem
+from jackfield.errors import Problem, UnknownKey
 
 _PLAIN: Final = frozenset(get_args(ErrorType)) - {
     "assertion_error",
@@ -50,6 +50,19 @@ def problems_of(
         else:
             problems.append(Problem(section, _message(item), "Mend the value."))
     return list(dict.fromkeys(problems))
+
+
+def joined(known: Sequence[Problem], more: Sequence[Problem]) -> list[Problem]:
+    """Put problems together, without what merely follows from another one.
+
+    A place about which something is known already is not told of again. But who is to remove a key need not
+    be told what its value should have been.
+    """
+    told = {problem.section for problem in known}
+    unknown = {problem.section for problem in more if isinstance(problem, UnknownKey)}
+    kept = [problem for problem in known if problem.section not in unknown]
+    fresh = [problem for problem in more if problem.section in unknown or problem.section not in told]
+    return list(dict.fromkeys([*kept, *fresh]))
 
 
 def remove(table: dict[str, Any], location: Sequence[int | str]) -> None:
@@ -108,7 +121,7 @@ def _unknown_key(
         fix = f'Did you mean "{close[0]}"?'
     else:
         fix = f"Known keys: {', '.join(sorted(known))}." if known else "Remove it."
-    return Problem(section, f'There is no key "{key}" here.', fix)
+    return UnknownKey(section, f'There is no key "{key}" here.', fix, key)
 
 
 def _is_half_a_name(location: Sequence[int | str], table: object) -> bool:

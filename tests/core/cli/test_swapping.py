@@ -93,6 +93,11 @@ def test_an_option_of_the_former_plugin_is_told_with_its_owner(run: Run, tmp_pat
     assert '"xllamacpp"' in problems[0]
 
 
+def test_an_option_to_remove_is_not_said_to_lack_its_variable(run: Run, tmp_path: Path) -> None:
+    (problem,) = check(run, tmp_path, ECHO.format(llm='options.threads = "${TRIAL_THREADS}"'))
+    assert problem.startswith('jackfield: [llm.options.threads] "echo" has no option "threads". It is an ')
+
+
 def test_a_missing_key_names_the_variable(run: Run, tmp_path: Path) -> None:
     (problem,) = check(run, tmp_path, ECHO.format(llm='options.prefix = "${TRIAL_KEY}"'))
     assert problem.startswith("jackfield: [llm.options.prefix] The environment variable TRIAL_KEY is not set")
@@ -112,6 +117,12 @@ def test_everything_that_is_wrong_is_told_at_once(run: Run, tmp_path: Path) -> N
     text = text.replace('"tone"', '"tune"').replace('use = "scripted"', 'use = "scripted"\noptions.noise = 1')
     places = [line.split()[1] for line in check(run, tmp_path, text)]
     assert places == ["[llm.options.prefix]", "[stt.options.noise]", "[tts]", "[transport.2]"]
+
+
+def test_an_open_door_is_told_of_though_another_lacks_its_authentication(run: Run, tmp_path: Path) -> None:
+    other = '[[transport]]\nuse = "relay_chat"\nmount = "/b"\nauth = "gone"\n[server]\nhost = "0.0.0.0"\n'
+    places = [line.split()[1] for line in check(run, tmp_path, ECHO.format(llm="") + other)]
+    assert places == ["[transport.2.auth]", "[transport.1]"]
 
 
 def test_serving_a_file_with_problems_tells_the_same_and_exits_with_2(run: Run, tmp_path: Path) -> None:
