@@ -82,16 +82,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return once the server listens."""
-    for _ in range(200):
+def wait_for(port: int, process: subprocess.Popen[bytes], every_s: float = 0.05) -> None:
+    """Return once the server listens; looks every so many seconds, for ten in all."""
+    for _ in range(round(10 / every_s)):
         if process.poll() is not None:
             raise SystemExit(f"a server ended with exit code {process.returncode}")
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
         except OSError:
-            time.sleep(0.05)
+            time.sleep(every_s)
     raise SystemExit("a server does not listen")
 
 

@@ -1,0 +1,152 @@
+"""The two servers that hold calls, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import psutil
+
+from bench.call_floor import HEARD, SHORT_MS
+from bench.call_pauses import MIB
+from bench.text_path import Server, free_port, wait_for
+from jackfield.models import locate
+
+FLOOR: Final = "floor"
+JACKFIELD: Final = "jackfield"
+_HERE: Final = Path(__file__).parent
+_CONFIG: Final = f"""
+[server]
+log_level = "WARNING"
+[llm]
+use = "echo"
+[stt]
+use = "scripted"
+options.transcripts = ["{HEARD}"]
+[tts]
+use = "tone"
+[tts.named.short]
+use = "tone"
+options.character_ms = {SHORT_MS}
+[session]
+use = "memory"
+[limits]
+enabled = false
+[call]
+silence_ms = 200
+max_calls = 1000
+[[transport]]
+use = "voice_socket"
+[[transport]]
+use = "bench_pauses"
+"""
+_SILERO: Final = """
+[vad]
+use = "silero"
+"""
+_STARTS: Final = 5
+
+
+@dataclass(frozen=True)
+class CallServer(Server):
+    """A server that holds calls."""
+
+    def pauses(self) -> dict[str, float]:
+        """What the garbage collector did since this was asked last; see `Pauses`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/pauses", timeout=10) as answer:
+            told: dict[str, float] = json.load(answer)
+            return told
+
+    def memory_mib(self) -> float:
+        """Resident memory."""
+        resident: int = psutil.Process(self.process_id).memory_info().rss
+        return resident / MIB
+
+
+@contextmanager
+def serve(name: str, *, silero: bool, every_s: float = 0.05) -> Iterator[CallServer]:
+    """Start the floor or Jackfield; with `silero` it can tell when somebody speaks.
+
+    Looks every so many seconds whether it listens.
+    """
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            _command(name, port, folder, silero=silero),
+            env=_environment(),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(port, process, every_s)
+            yield CallServer(port, process.pid)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _command(name: str, port: int, folder: str, *, silero: bool) -> list[str]:
+    if name == FLOOR:
+        model = [str(locate("silero-vad"))] if silero else []
+        return [sys.executable, "-m", "bench.call_floor", str(port), *model]
+    config = Path(folder, "bench.toml")
+    config.write_text(_CONFIG + (_SILERO if silero else ""))
+    return [sys.executable, "-m", "jackfield", "serve", str(config), "--port", str(port)]
+
+
+def _environment() -> Mapping[str, str]:
+    paths = [str(_HERE.parent), str(_HERE / "doors"), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def import_s(name: str) -> float:
+    """The time that importing what serves takes, over that of an empty program."""
+    module = "jackfield.server.serve" if name == JACKFIELD else "starlette.applications, uvicorn"
+    return _run_s(f"import {module}") - _run_s("pass")
+
+
+def _run_s(program: str) -> float:
+    times_s = []
+    for _ in range(_STARTS):
+        began_s = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], env=_environment(), check=True)
+        times_s.append(time.perf_counter() - began_s)
+    return median(times_s)
+
+
+@dataclass(frozen=True)
+class Started:
+    """What starting a server took, and its memory a second later, without calls."""
+
+    listens_s: float
+    cpu_s: float
+    memory_mib: float
+
+
+def start(name: str) -> Started:
+    """Start a server several times; medians."""
+    starts = [_start(name) for _ in range(_STARTS)]
+    return Started(
+        median(each.listens_s for each in starts),
+        median(each.cpu_s for each in starts),
+        median(each.memory_mib for each in starts),
+    )
+
+
+def _start(name: str) -> Started:
+    began_s = time.perf_counter()
+    with serve(name, silero=False, every_s=0.005) as server:
+        listens_s, cpu_s = time.perf_counter() - began_s, server.cpu_s()
+        time.sleep(1)
+        return Started(listens_s, cpu_s, server.memory_mib())
