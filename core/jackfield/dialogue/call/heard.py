@@ -70,7 +70,7 @@ def heard_text(passages: Sequence[Passage], heard_s: float) -> str:
 def _letter_s(passages: Sequence[Passage]) -> float | None:
     """Seconds that this voice takes for a character, None when it is not known yet."""
     spoken = [passage for passage in passages if passage.complete]
-    characters = sum(len(passage.text) for passage in spoken)
+    characters = sum(len(passage.text.strip()) for passage in spoken)
     duration_s = sum(passage.duration_s for passage in spoken)
     return duration_s / characters if characters and duration_s else None
 
@@ -101,7 +101,7 @@ def _anchors(passage: Passage, letter_s: float | None) -> Iterator[tuple[int, fl
     if passage.complete:
         end_s = passage.duration_s
     else:
-        rest = passage.text[at:]
+        rest = passage.text[at:].strip()
         rest_s = sum(_SYLLABLE_S if _is_spaceless(c) else _LETTER_S for c in rest)
         end_s = max(passage.duration_s, at_s + (rest_s if letter_s is None else len(rest) * letter_s))
     yield len(passage.text), max(end_s, at_s)

@@ -120,6 +120,13 @@ def test_a_passage_that_is_still_made_is_judged_by_the_pace_of_this_voice() -> N
     assert heard_text([slow, more], 3.0) == slow.text + "one"
 
 
+def test_a_short_passage_and_the_space_after_it_do_not_make_a_voice_look_quick() -> None:
+    short = Passage("9 9. ", 0.0, 4 * 0.06, complete=True)
+    unfinished = Passage("9, 9, 9 9, 9 9. ", 0.24, 9 * 0.06)
+
+    assert heard_text([short, unfinished], 13 * 0.06) == "9 9. 9, 9, 9"
+
+
 def test_slow_speech_is_not_ahead_of_its_sound() -> None:
     assert heard_text([Passage("one two", 0.0, 5.0)], 2.0) == ""
     assert heard_text([Passage("one two", 0.0, 5.0)], 2.5) == "one"
