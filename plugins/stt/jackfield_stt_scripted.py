@@ -28,6 +28,12 @@ class ScriptedOptions(Options):
     )
     partials: bool = Field(False, description="Whether to give partial transcripts while sound comes in.")
     words_per_s: float = Field(4.0, gt=0, description="With partials: words heard in one second of sound.")
+    end_of_turn_s: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds of silence after which it judges by itself that the speaker has finished. "
+        "None never judges.",
+    )
     delay_s: float = Field(0.0, ge=0, description="Seconds that recognising an utterance takes.")
 
 
@@ -49,6 +55,7 @@ class ScriptedStream:
         self._language = language
         self._utterance = 0
         self._samples = 0
+        self._silent_samples = 0  # since the last sound
         self._heard = False
         self._partial_words = 0
         self._ready: deque[Transcript] = deque()
@@ -56,10 +63,20 @@ class ScriptedStream:
         self._closed = False
 
     def push(self, pcm: bytes) -> None:
-        self._samples += len(pcm) // 2
-        self._heard = self._heard or pcm.count(0) != len(pcm)
+        samples = len(pcm) // 2
+        self._samples += samples
+        if pcm.count(0) != len(pcm):
+            self._heard = True
+            self._silent_samples = 0
+        elif self._heard and self._options.end_of_turn_s is not None:
+            self._fall_silent(samples, self._options.end_of_turn_s * STT_RATE_HZ)
         if self._options.partials and self._heard:
             self._add_partial()
+
+    def _fall_silent(self, samples: int, limit_samples: float) -> None:
+        before, self._silent_samples = self._silent_samples, self._silent_samples + samples
+        if before < limit_samples <= self._silent_samples:
+            self._add("partial", self._text(), end_of_turn=True)
 
     def _add_partial(self) -> None:
         words = self._text().split()
@@ -74,7 +91,7 @@ class ScriptedStream:
     def end_utterance(self, *, unchanged: bool = False) -> None:
         self._add("final", self._text())
         self._utterance += 1
-        self._samples = self._partial_words = 0
+        self._samples = self._silent_samples = self._partial_words = 0
         self._heard = False
 
     def _text(self) -> str:
@@ -84,11 +101,17 @@ class ScriptedStream:
             return transcripts[self._utterance % len(transcripts)]
         return f"{self._samples / STT_RATE_HZ:.1f} seconds of sound"
 
-    def _add(self, kind: Literal["partial", "tentative", "final"], text: str) -> None:
+    def _add(
+        self, kind: Literal["partial", "tentative", "final"], text: str, *, end_of_turn: bool = False
+    ) -> None:
         if self._ready and self._ready[-1].kind != "final":
-            self._ready.pop()  # nobody has read the older guess, and this one is better
+            end_of_turn = self._ready.pop().end_of_turn or end_of_turn  # nobody has read the older guess
         end_s = self._samples / STT_RATE_HZ
-        self._ready.append(Transcript(text, kind, end_s=end_s, confidence=1.0, language=self._language))
+        self._ready.append(
+            Transcript(
+                text, kind, end_s=end_s, confidence=1.0, language=self._language, end_of_turn=end_of_turn
+            )
+        )
         self._wake.set()
 
     async def __aiter__(self) -> AsyncIterator[Transcript]:
