@@ -19,7 +19,7 @@ import pytest
 
 _SUITES = (
     "auth cancellation failure leaks llm realtime session session_records session_shared session_signals "
-    "session_windows stt suite tool transport tts vad"
+    "session_windows stt stt_stream suite tool transport tts tts_pieces vad"
 )
 pytest.register_assert_rewrite(*(f"jackfield.testing.{name}" for name in _SUITES.split()))
 

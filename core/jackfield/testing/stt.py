@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from array import array
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import ClassVar, Final, Literal
+from typing import Final
 
 import anyio
 import pytest
@@ -22,25 +21,11 @@ from jackfield.testing.cancellation import (
     assert_gives_control_back,
     assert_places_are_free,
 )
-from jackfield.testing.suite import Suite
+from jackfield.testing.stt_stream import FRAME_BYTES, StreamTests, frames, next_of
 
-_FRAME_BYTES: Final = STT_RATE_HZ // 50 * 2
+__all__ = ["STTSuite", "frames", "next_of", "say", "transcribe"]
+
 _PATIENCE_S: Final = 60.0
-
-
-def frames(pcm: bytes, frame_bytes: int = _FRAME_BYTES) -> Iterable[bytes]:
-    """Cut sound into frames, of 20 ms unless told otherwise."""
-    return (pcm[at : at + frame_bytes] for at in range(0, len(pcm), frame_bytes))
-
-
-async def next_of(
-    transcripts: AsyncIterator[Transcript], kind: Literal["partial", "tentative", "final"]
-) -> Transcript:
-    """Read transcripts until one of that kind; fails when the stream ends before."""
-    async for transcript in transcripts:
-        if transcript.kind == kind:
-            return transcript
-    raise AssertionError(f"The stream ended without a {kind} transcript.")
 
 
 async def transcribe(stt: STT, chunks: Iterable[bytes]) -> Transcript:
@@ -54,19 +39,20 @@ async def transcribe(stt: STT, chunks: Iterable[bytes]) -> Transcript:
             return await next_of(transcripts, "final")
 
 
-class STTSuite(Suite):
-    """Subclass it, set `speech` and `expected_words`, and define the fixture `stt`."""
+def say(stream: STTStream, pcm: bytes) -> None:
+    """Push a whole utterance."""
+    stream.push(pcm)
+    stream.end_utterance()
 
-    speech: ClassVar[bytes]
-    """An utterance of two seconds or more. PCM, signed 16-bit little-endian, mono, 16000 Hz."""
-    expected_words: ClassVar[tuple[str, ...]]
-    """Words that its transcript contains, in lower case."""
+
+class STTSuite(StreamTests):
+    """Subclass it, set `speech` and `expected_words`, and define the fixture `stt`."""
 
     async def test_an_utterance_is_answered_by_exactly_one_final(self, stt: STT) -> None:
         finals = []
         async with stt.stream(TranscriptionSettings()) as stream:
-            self._say(stream, self.speech)
-            self._say(stream, b"")
+            say(stream, self.speech)
+            say(stream, b"")
             with anyio.fail_after(_PATIENCE_S):
                 async for transcript in stream:
                     if transcript.kind == "final":
@@ -91,10 +77,10 @@ class STTSuite(Suite):
         async with stt.stream(TranscriptionSettings()) as stream:
             transcripts = aiter(stream)
             with anyio.fail_after(_PATIENCE_S):
-                self._say(stream, bytes(STT_RATE_HZ))
+                say(stream, bytes(STT_RATE_HZ))
                 assert (await next_of(transcripts, "final")).text == ""
                 for _ in range(2):
-                    self._say(stream, self.speech)
+                    say(stream, self.speech)
                     assert (await next_of(transcripts, "final")).text.strip()
 
     async def test_a_checkpoint_gives_a_tentative_transcript_and_pushing_goes_on(self, stt: STT) -> None:
@@ -104,7 +90,7 @@ class STTSuite(Suite):
                 stream.push(self.speech)
                 stream.checkpoint()
                 assert self._heard((await next_of(transcripts, "tentative")).text)
-                stream.push(bytes(_FRAME_BYTES))
+                stream.push(bytes(FRAME_BYTES))
                 stream.end_utterance()
                 assert self._heard((await next_of(transcripts, "final")).text)
 
@@ -117,7 +103,7 @@ class STTSuite(Suite):
                 for _ in range(2):
                     stream.push(self.speech)
                     stream.checkpoint()
-                    stream.push(bytes(_FRAME_BYTES))
+                    stream.push(bytes(FRAME_BYTES))
                     stream.end_utterance(unchanged=True)
                     assert self._heard((await next_of(transcripts, "final")).text)
 
@@ -191,7 +177,7 @@ class STTSuite(Suite):
         took_s = []
         for _ in range(3):
             async with stt.stream(TranscriptionSettings()) as stream:
-                self._say(stream, self.speech)
+                say(stream, self.speech)
                 begin = time.perf_counter()
             took_s.append(time.perf_counter() - begin)
         assert min(took_s) <= CONTROL_S
@@ -202,18 +188,10 @@ class STTSuite(Suite):
             pass
         await stream.__aexit__(None, None, None)
 
-    def _say(self, stream: STTStream, pcm: bytes) -> None:
-        stream.push(pcm)
-        stream.end_utterance()
-
-    def _heard(self, text: str) -> bool:
-        words = re.findall(r"[\w']+", text.lower())
-        return all(word in words for word in self.expected_words)
-
     def _recognition(self, stt: STT) -> Work:
         async def recognise(ready: Ready) -> None:
             async with stt.stream(TranscriptionSettings()) as stream:
-                self._say(stream, self.speech)
+                say(stream, self.speech)
                 ready()
                 async for _transcript in stream:
                     pass

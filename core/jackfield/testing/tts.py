@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import ClassVar
 
 import anyio
-import anyio.lowlevel
 import pytest
 
-from jackfield.contracts.tts import TTS, IncrementalTTS, SpeechMark, SpeechSettings, Voice
+from jackfield.contracts.tts import TTS, SpeechSettings, Voice
 from jackfield.errors import ProviderError
 from jackfield.testing.cancellation import (
     CONTROL_S,
@@ -22,54 +19,21 @@ from jackfield.testing.cancellation import (
     assert_gives_control_back,
     assert_places_are_free,
 )
-from jackfield.testing.suite import ODD_TEXTS, Suite
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """A whole synthesis."""
-
-    pcm: bytes
-    marks: tuple[SpeechMark, ...]
-    rate_hz: int
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds of sound."""
-        return len(self.pcm) / 2 / self.rate_hz
+from jackfield.testing.suite import ODD_TEXTS
+from jackfield.testing.tts_pieces import PiecesTests, Speech, assert_takes_as_long, read
 
 
 async def speech_of(tts: TTS, text: str, settings: SpeechSettings | None = None) -> Speech:
     """Read a synthesis to its end; fails when its outputs are not as the contract says."""
     settings = settings or SpeechSettings()
-    pcm, marks = bytearray(), []
-    async with aclosing(tts.synthesize(text, settings)) as synthesis:
-        async for output in synthesis:
-            if isinstance(output, SpeechMark):
-                marks.append(output)
-                continue
-            assert isinstance(output, bytes), f"This is no output: {type(output).__name__}"
-            assert len(output) % 2 == 0, f"A piece of {len(output)} bytes ends in the middle of a sample."
-            pcm += output
-    return Speech(bytes(pcm), tuple(marks), tts.rate_hz(settings.voice))
+    return await read(tts.synthesize(text, settings), tts.rate_hz(settings.voice))
 
 
-class TTSSuite(Suite):
+class TTSSuite(PiecesTests):
     """Subclass it and define the fixture `tts`: a voice ready for use."""
 
-    text: ClassVar[str] = "The quick brown fox jumps over the lazy dog."
-    long_text: ClassVar[str] = " ".join(["It was the best of times, it was the worst of times."] * 12)
-    """Takes long enough to make that it can be cancelled half-way."""
-    voice: ClassVar[Voice] = Voice()
     character_s: ClassVar[tuple[float, float]] = (0.02, 0.2)
     """Least and most seconds of sound that a character of `text` may plausibly take."""
-    deterministic: ClassVar[bool] = False
-    """Whether the same text always gives the same bytes."""
-
-    @property
-    def settings(self) -> SpeechSettings:
-        """Settings of most tests."""
-        return SpeechSettings(voice=self.voice)
 
     async def test_text_becomes_sound_of_a_plausible_length(self, tts: TTS) -> None:
         least_s, most_s = (len(self.text) * seconds for seconds in self.character_s)
@@ -127,20 +91,7 @@ class TTSSuite(Suite):
         for text, expected in zip(texts, alone, strict=True):
             if self.deterministic:
                 assert together[text].pcm == expected.pcm
-            assert 0.6 <= together[text].duration_s / expected.duration_s <= 1.6
-
-    async def test_text_in_pieces_is_spoken_whole_when_declared(self, tts: TTS) -> None:
-        if not self.capabilities.streaming:
-            return  # it does not declare streaming
-        assert isinstance(tts, IncrementalTTS)
-        whole = await speech_of(tts, self.text, self.settings)
-        size_bytes = 0
-        async with aclosing(tts.stream(self._pieces(), self.settings)) as synthesis:
-            async for output in synthesis:
-                if isinstance(output, bytes):
-                    assert len(output) % 2 == 0
-                    size_bytes += len(output)
-        assert 0.6 <= size_bytes / len(whole.pcm) <= 1.6
+            assert_takes_as_long(together[text], expected)
 
     async def test_cancelled_halfway_the_caller_has_control_at_once(self, tts: TTS) -> None:
         await assert_gives_control_back(self._synthesis(tts, after_first=True))
@@ -179,11 +130,6 @@ class TTSSuite(Suite):
             return time.perf_counter() - begin
 
         await assert_places_are_free(self._all_places(tts), self.capabilities.cancel_s, first_output_s)
-
-    async def _pieces(self) -> AsyncIterator[str]:
-        for word in self.text.split():
-            await anyio.lowlevel.checkpoint()
-            yield f"{word} "
 
     def _all_places(self, tts: TTS) -> list[Work]:
         return [self._synthesis(tts, after_first=True)] * (self.capabilities.max_concurrency or 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from jackfield.contracts.stt import STT, STT_RATE_HZ, Transcript, TranscriptionSettings
@@ -22,6 +24,15 @@ class Suite(STTSuite):
 
 
 suite = Suite()
+Kind = Literal["partial", "tentative", "final"]
+
+
+class Keeping(ScriptedStream):
+    """Keeps every transcript that nobody has read yet."""
+
+    def _add(self, kind: Kind, text: str, *, end_of_turn: bool = False) -> None:
+        self._ready.append(Transcript(text, kind, end_of_turn=end_of_turn))
+        self._wake.set()
 
 
 def scripted(stream_type: type[ScriptedStream]) -> STT:
@@ -94,4 +105,94 @@ async def test_an_error_that_is_not_mapped_is_found() -> None:
     with pytest.raises(KeyError):
         await suite.test_odd_sound_is_answered_or_refused_with_a_provider_error(
             FakeSTT(error=KeyError), "noise"
+        )
+
+
+# Streams that live for a whole call.
+
+
+async def test_partials_that_shrink_are_found() -> None:
+    class Shrinking(Keeping):
+        def push(self, pcm: bytes) -> None:
+            text = "hello there you" if self._samples < STT_RATE_HZ else "hello"
+            super().push(pcm)
+            self._add("partial", text)
+
+    with pytest.raises(AssertionError, match="shrank"):
+        await suite.test_partials_follow_the_speech(scripted(Shrinking))
+
+
+async def test_partials_about_something_else_are_found() -> None:
+    class Elsewhere(ScriptedStream):
+        def push(self, pcm: bytes) -> None:
+            super().push(pcm)
+            self._add("partial", "rain tomorrow")
+
+    with pytest.raises(AssertionError, match="something else"):
+        await suite.test_partials_follow_the_speech(scripted(Elsewhere))
+
+
+async def test_a_partial_that_comes_after_its_final_is_found() -> None:
+    class Late(Keeping):
+        def end_utterance(self, *, unchanged: bool = False) -> None:
+            text = self._text()
+            super().end_utterance(unchanged=unchanged)
+            self._add("partial", text)
+
+    with pytest.raises(AssertionError, match="utterance before"):
+        await suite.test_partials_belong_to_the_utterance_that_is_being_spoken(scripted(Late))
+
+
+async def test_a_checkpoint_that_ends_the_utterance_is_found() -> None:
+    class Ending(Keeping):
+        def checkpoint(self) -> None:
+            super().checkpoint()
+            self.end_utterance()
+
+        def end_utterance(self, *, unchanged: bool = False) -> None:
+            text = self._text() if self._utterance % 2 else ""
+            self._add("final", text)
+            self._utterance += 1
+
+    with pytest.raises(AssertionError):
+        await suite.test_an_utterance_goes_on_after_a_checkpoint_in_the_middle_of_speech(scripted(Ending))
+
+
+async def test_checkpoints_that_become_finals_are_found() -> None:
+    class Final(Keeping):
+        def checkpoint(self) -> None:
+            self._add("final", self._text())
+
+    with pytest.raises(AssertionError, match="final is the first's"):
+        await suite.test_checkpoints_that_nothing_waits_for_leave_one_final_an_utterance(scripted(Final))
+
+
+async def test_a_stream_that_goes_deaf_is_found() -> None:
+    class Deaf(Keeping):
+        def _text(self) -> str:
+            return super()._text() if self._utterance < 2 else ""
+
+    with pytest.raises(AssertionError, match="turn 3"):
+        await suite.test_a_stream_lives_through_the_silences_of_a_call(scripted(Deaf))
+
+
+async def test_a_turn_whose_end_is_never_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Suite, "judges_turns", True)
+    monkeypatch.setattr(Suite, "patience_s", 0.2)
+    with pytest.raises(TimeoutError):
+        await suite.test_the_end_of_a_turn_is_told_in_time_and_asks_for_a_final_all_the_same(
+            scripted(Keeping)
+        )
+
+
+async def test_an_end_of_turn_that_is_told_in_silence_is_found() -> None:
+    class Restless(Keeping):
+        def end_utterance(self, *, unchanged: bool = False) -> None:
+            self._add("final", self._text(), end_of_turn=True)
+            self._utterance += 1
+            self._heard = False
+
+    with pytest.raises(AssertionError):
+        await suite.test_the_end_of_a_turn_is_told_in_time_and_asks_for_a_final_all_the_same(
+            scripted(Restless)
         )

@@ -42,6 +42,45 @@ class TestScriptedWithPartials(STTSuite):
         return build(transcripts=["Hello there, you."], partials=True, delay_s=0.01)
 
 
+class TestScriptedThatJudgesTurns(STTSuite):
+    speech = SECOND * 2
+    expected_words = ("hello", "there")
+    judges_turns = True
+    capabilities = jackfield_stt_scripted.plugin_info().capabilities(ScriptedOptions(partials=True))
+
+    @pytest.fixture
+    def stt(self) -> STT:
+        return build(transcripts=["Hello there, you."], partials=True, words_per_s=2, end_of_turn_s=0.7)
+
+
+async def test_the_end_of_a_turn_is_told_once_with_all_words_after_so_much_silence() -> None:
+    heard = []
+    silence = bytes(len(SECOND))
+    async with build(transcripts=["one two"], end_of_turn_s=0.5).stream(TranscriptionSettings()) as stream:
+        transcripts = aiter(stream)
+        for pcm in (silence, SECOND, silence[:8_000], SECOND, silence):
+            for frame in frames(pcm):
+                stream.push(frame)
+        heard.append(await anext(transcripts))
+        stream.end_utterance()
+        heard.append(await anext(transcripts))
+    assert [(each.kind, each.text, each.end_of_turn) for each in heard] == [
+        ("partial", "one two", True),
+        ("final", "one two", False),
+    ]
+    assert heard[0].end_s == 3.75
+
+
+async def test_speech_begins_the_silence_anew() -> None:
+    stt = build(transcripts=["one two"], end_of_turn_s=0.5)
+    async with stt.stream(TranscriptionSettings()) as stream:
+        for pcm in (SECOND, bytes(12_800), SECOND, bytes(12_800)):
+            for frame in frames(pcm):
+                stream.push(frame)
+        stream.end_utterance()
+        assert not (await anext(aiter(stream))).end_of_turn
+
+
 async def test_without_a_script_the_transcript_says_how_long_it_was() -> None:
     transcript = await transcribe(build(), [SECOND, SECOND[:16_000]])
     assert transcript == Transcript("1.5 seconds of sound", "final", end_s=1.5, confidence=1.0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from array import array
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
 
 import jackfield_tts_tone
 from jackfield import Site
-from jackfield.contracts.tts import TTS, SpeechSettings
+from jackfield.contracts.tts import TTS, IncrementalTTS, SpeechMark, SpeechSettings
 from jackfield.testing import TTSSuite
 from jackfield.testing.tts import speech_of
 from jackfield_tts_tone import ToneOptions
@@ -38,6 +39,58 @@ class TestSlowToneAtAnOddRate(TTSSuite):
     @pytest.fixture
     def tts(self) -> TTS:
         return build(rate_hz=22_051, delay_s=0.001)
+
+
+class TestIncrementalToneWithMarks(TTSSuite):
+    capabilities = jackfield_tts_tone.plugin_info().capabilities(ToneOptions(incremental=True))
+    deterministic = True
+
+    @pytest.fixture
+    def tts(self) -> TTS:
+        return build(incremental=True, marks=True)
+
+
+async def pieces_of(*pieces: str) -> AsyncIterator[str]:
+    for piece in pieces:
+        yield piece
+
+
+async def test_words_are_marked_where_they_begin() -> None:
+    speech = await speech_of(build(character_ms=100, marks=True), " one  two, 3!\n")
+    assert speech.marks == (
+        SpeechMark("word", "one", 0.0),
+        SpeechMark("word", "two,", 0.5),
+        SpeechMark("word", "3!", 1.0),
+    )
+
+
+async def test_a_mark_comes_just_before_the_sound_in_which_its_word_begins() -> None:
+    synthesis = build(character_ms=100, marks=True).synthesize("ab cd", SpeechSettings())
+    kinds = ["mark" if isinstance(output, SpeechMark) else "sound" async for output in synthesis]
+    assert kinds == ["mark", "sound", "sound", "sound", "mark", "sound", "sound"]
+
+
+async def test_words_are_hummed_and_marked_as_soon_as_they_are_complete() -> None:
+    tts = build(character_ms=100, marks=True, incremental=True)
+    assert isinstance(tts, IncrementalTTS)
+    taken: list[str] = []
+
+    async def pieces() -> AsyncIterator[str]:
+        for piece in ("o", "ne", " tw", "o three"):
+            taken.append(piece)
+            yield piece
+
+    outputs = [(output, len(taken)) async for output in tts.stream(pieces(), SpeechSettings())]
+    words = [(mark.value, mark.at_s, at) for mark, at in outputs if isinstance(mark, SpeechMark)]
+    assert words == [("one", 0.0, 3), ("two", 0.4, 4), ("three", 0.8, 4)]
+
+
+async def test_signs_before_the_first_word_are_hummed_with_it() -> None:
+    tts = build(incremental=True)
+    assert isinstance(tts, IncrementalTTS)
+    pieces = tts.stream(pieces_of("... ", "- ", "no "), SpeechSettings())
+    sound = b"".join([output async for output in pieces if isinstance(output, bytes)])
+    assert sound == (await speech_of(tts, "... - no")).pcm
 
 
 async def test_each_character_takes_its_milliseconds() -> None:
