@@ -27,17 +27,27 @@ from jackfield.errors import PluginCannotStart
 from jackfield.models import ModelMissing, is_fetched, locate
 from jackfield.testing import TTSSuite
 from jackfield.testing.tts import speech_of
-from jackfield_tts_piper import PiperOptions, PiperTTS, make_tts, plugin_info
-
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
-
-LONG_SENTENCE = ", ".join(["it was the age of wisdom, it was the age of foolishness"] * 6)
+from jackfield_tts_piper import PiperOptions, make_tts, model as model_module, plugin_info
+from jackfield_tts_piper.graph import cut
+from jackfield_tts_piper.loudness import Loudness
+from jackfield_tts_piper.model import Model, SplitModel, WholeModel, load
+from jackfield_tts_piper.tts import PiperTTS
 
 if not os.environ.get("CI"):
     if importlib.util.find_spec("piper") is None:
         pytest.skip("Needs piper-tts.", allow_module_level=True)
     if not is_fetched("piper-en-us-joe"):
         pytest.skip("Needs a voice: jackfield models fetch piper-en-us-joe", allow_module_level=True)
+
+from onnxruntime import RunOptions  # type: ignore[import-untyped]  # it has no types
+from piper import PiperConfig, SynthesisConfig
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+IDS = [1, 0, *(number for at in range(20, 60) for number in (at, 0)), 2]
+"""Phonemes, as the voice numbers them."""
+EVEN = SynthesisConfig(noise_scale=0, noise_w_scale=0)
+LONG_SENTENCE = ", ".join(["it was the age of wisdom, it was the age of foolishness"] * 6)
 
 
 def build(**options: object) -> PiperTTS:
@@ -63,6 +73,62 @@ async def test_the_rate_is_the_voices_own(tts: PiperTTS) -> None:
 @pytest.mark.parametrize("text", ["...", "!? —", "👍", "\u200d\x00", "[[]]"])
 async def test_signs_without_a_word_have_nothing_to_say(tts: PiperTTS, text: str) -> None:
     assert (await speech_of(tts, text)).pcm == b""
+
+
+async def test_a_sentence_is_heard_before_all_of_it_is_computed(tts: PiperTTS) -> None:
+    text = "It was the age of wisdom and it was the age of foolishness."
+    async with aclosing(tts.synthesize(text, SpeechSettings())) as synthesis:
+        lengths_s = [len(part) / 2 / 22_050 async for part in synthesis if isinstance(part, bytes)]
+    assert lengths_s[0] < 0.4
+    assert sum(lengths_s) > 2
+
+
+def loaded() -> Model:
+    config = PiperConfig.from_dict(json.loads(Path(f"{locate('piper-en-us-joe')}.json").read_text()))
+    return load(locate("piper-en-us-joe"), config, 1, IDS, EVEN)
+
+
+def sound_of(voice: Model) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.concatenate(list(voice.sounds(IDS, EVEN, RunOptions())))
+
+
+def test_the_parts_of_a_sentence_sound_like_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_parts = loaded()
+    monkeypatch.setattr(model_module, "_DECODER", "unknown")
+    whole = loaded()
+    assert isinstance(in_parts, SplitModel)
+    assert isinstance(whole, WholeModel)
+    assert np.abs(sound_of(in_parts) - sound_of(whole)).max() < 1e-3
+
+
+def test_margins_that_are_too_narrow_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "_MARGINS", (2, 12))
+    assert isinstance(loaded(), SplitModel)
+    monkeypatch.setattr(model_module, "_MARGINS", (2,))
+    assert isinstance(loaded(), WholeModel)
+
+
+def test_a_model_that_was_cut_short_is_refused() -> None:
+    model = locate("piper-en-us-joe").read_bytes()
+    with pytest.raises(ValueError, match="beyond the end"):
+        cut(model[: len(model) // 2], "dec.conv_pre.weight")
+
+
+def test_a_model_without_the_weight_is_not_cut() -> None:
+    assert cut(locate("piper-en-us-joe").read_bytes(), "unknown") is None
+
+
+def test_a_sentence_is_as_loud_as_the_loudest_before_it_allows() -> None:
+    loudness = Loudness()
+    quiet, loud = np.array([0.1, -0.2], np.float32), np.array([0.4, -0.1], np.float32)
+    assert loudness.gain(None, quiet) == pytest.approx(0.85 / 0.2)
+    loudness.heard(None, loud)
+    assert loudness.gain(None, quiet) == pytest.approx(0.85 / 0.4)
+    assert loudness.gain(1, quiet) == pytest.approx(0.85 / 0.2)
+
+
+def test_silence_is_not_made_louder() -> None:
+    assert Loudness().gain(None, np.zeros(3, np.float32)) == 0
 
 
 async def test_a_sentence_is_heard_before_the_next_is_made(tts: PiperTTS) -> None:
