@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 import socket
 import ssl
@@ -39,7 +40,8 @@ def serve(config: Config, *, ready: Callable[[str], None] | None = None) -> int:
     """Serve until SIGTERM or SIGINT, and give the process's exit code.
 
     `ready` is called with the server's address once it listens. Problems are printed to standard error, a
-    line each. SIGTERM lets running turns end, for `timeouts.shutdown_seconds`; SIGINT ends them at once.
+    line each. SIGTERM lets running turns end, for `timeouts.shutdown_seconds`; SIGINT ends them at once, and
+    a second one the process, whatever it is doing.
     """
     try:
         configure_logging(config.server)
@@ -99,15 +101,16 @@ async def _serve(
     if ready is not None:
         server.when_listening = lambda: ready(_address(config, listener))
     failure: ConfigError | PluginError | None = None
-    with anyio.CancelScope() as starting:
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(_obey_signals, server, starting)
-            try:
+    starting = anyio.CancelScope()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_obey_signals, server, starting)
+        try:
+            with starting:
                 async with app.router.lifespan_context(app):
                     failure = await _listen(server, config, listener)
-            except (ConfigError, PluginError) as error:
-                failure = error  # raised below: a task group would wrap it
-            tasks.cancel_scope.cancel()
+        except (ConfigError, PluginError) as error:
+            failure = error  # raised below: a task group would wrap it
+        tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
     return INTERRUPTED if server.interrupted else OK
@@ -131,8 +134,11 @@ async def _obey_signals(
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for number in signals:
+            if server.interrupted and number == signal.SIGINT:
+                os._exit(INTERRUPTED)  # a library that loads or closes a model cannot be stopped otherwise
             server.stop(now=number == signal.SIGINT)
             if not server.started:
+                logger.info("stopping once nothing is being loaded; another Ctrl-C stops at once")
                 starting.cancel()
 
 

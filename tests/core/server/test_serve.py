@@ -42,8 +42,14 @@ class Door:
     async def __aenter__(self):
         if not __import__("os").environ.get("SLOW_START"):
             return self
+        if __import__("os").environ["SLOW_START"] == "blocking":
+            await anyio.to_thread.run_sync(self.load)
         print("opening", flush=True)
         await anyio.sleep_forever()
+
+    def load(self):
+        print("loading", flush=True)
+        __import__("threading").Event().wait()
 
     async def __aexit__(self, *reason):
         pass
@@ -265,6 +271,18 @@ def test_it_can_be_stopped_while_it_starts(process: Process) -> None:
     code, out, log = process.end()
     assert (code, out) == (130, "exit 130\n")
     assert "Traceback" not in log
+
+
+def test_a_second_ctrl_c_stops_whatever_a_library_is_doing(process: Process) -> None:
+    running = process.start(environment={"SLOW_START": "blocking"})
+    process.line("loading")
+    process.stop(signal.SIGINT)
+    assert running.stderr is not None
+    while "stopping once nothing is being loaded" not in running.stderr.readline():
+        assert running.poll() is None
+    process.stop(signal.SIGINT)
+    code, out, log = process.end()
+    assert (code, out, log) == (130, "", "")
 
 
 def test_a_port_in_use_and_all_other_problems_are_told_at_once(process: Process) -> None:
