@@ -226,7 +226,7 @@ class TurnRunner:
         for stage, seconds in stages.items():
             self._stage_seconds.observe(seconds, request.transport, stage)
         logger.info(
-            "turn %s %s in %.3f s (%s), session %s, %s %s, llm %s",
+            "turn %s %s in %.3f s (%s), %s, %s %s, llm %s",
             turn.id,
             turn.outcome,
             turn.waterfall.total_s(),

@@ -93,7 +93,7 @@ class CallService:
         self._total.inc(transport, reason)
         self._publish(CallEnded(transport, session, call.name, reason, seconds))
         logger.info(
-            "call %s ended after %.1f s (%s), session %s, %s",
+            "call %s ended after %.1f s (%s), %s, %s",
             call.name,
             seconds,
             reason,
