@@ -219,3 +219,25 @@ def test_the_example_client_asks_and_saves_the_answer(server: ServerProcess, tmp
     with wave.open(str(tmp_path / "answer.wav")) as answer:
         assert answer.getframerate() == 24_000
         assert answer.getnframes() * 2 == 23 * CHARACTER_BYTES
+
+
+async def test_a_server_that_stops_ends_its_calls_before_it_closes_their_sockets(tmp_path: Path) -> None:
+    (tmp_path / "jackfield.toml").write_text(CONFIG)
+    with ServerProcess(tmp_path, ["--port", "0"], os.environ) as server:
+        url = server.url.replace("http", "ws", 1)
+        async with connect(f"{url}/device/voice", proxy=None) as connection:
+            phone = Phone(connection)
+            await phone.start(turns="explicit")
+            await phone.say("text", text="word " * 200)
+            while not isinstance(await phone.next(), bytes):
+                pass
+            server.terminate()
+            messages, _sound = await hear_answer(phone)
+            ended = await phone.hear("ended")
+            code = await phone.closed()
+
+    assert messages[-1]["outcome"] == "interrupted"
+    assert len(messages[-1]["text"]) < 500
+    assert ended["reason"] == "shutdown"
+    assert code == 1001
+    assert "(shutdown), session" in server.output()

@@ -213,6 +213,6 @@ class Calls(Protocol):
 
         :raises ProtocolError: 404 `scenario_not_found`, 422 `invalid_request` for a provider that is not
             configured, 422 `voice_not_configured` where there is no recogniser or no voice, or no voice
-            activity detector for turns `auto`; 503 `too_many_calls`.
+            activity detector for turns `auto`; 503 `too_many_calls`, `server_stopping`.
         """
         ...

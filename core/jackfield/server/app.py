@@ -76,6 +76,7 @@ class _Builder:
         store_s = assembly.config.timeouts.store_seconds
         self._probes = [StoreProbe(built, store_s) for built in distinct_stores(assembly)]
         self._parts = build_parts(assembly, self._metrics, self._bus.publish)
+        self._in_flight.farewell = self._parts.calls.shut_down
         self._panels = [(door, panel_of(door, assembly, self._parts)) for door in assembly.doors]
         self._routes: list[OwnedRoute] = []
         self._labels: dict[Callable[..., Any], RouteLabel] = {}

@@ -168,6 +168,8 @@ class InFlight:
     def __init__(self, request_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.calls: set[Call] = set()
         self.sockets: set[Socket] = set()
+        self.farewell: Callable[[], Awaitable[None]] | None = None
+        """What is done before the WebSockets are closed."""
         self._request_s = request_s
         self._clock = clock
 
@@ -190,6 +192,9 @@ class InFlight:
 
     async def close_sockets(self) -> None:
         """Tell every WebSocket client that the server stops."""
+        if self.farewell is not None:
+            with anyio.move_on_after(_FAREWELL_S):
+                await self.farewell()
         async with anyio.create_task_group() as tasks:
             for socket in list(self.sockets):
                 tasks.start_soon(socket.close, 1001)

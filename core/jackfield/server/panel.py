@@ -45,7 +45,7 @@ class Parts:
     scenarios: Scenarios
     metrics: Metrics
     origins: Origins
-    calls: Calls
+    calls: CallService
     warming: Warming
 
 

@@ -45,3 +45,21 @@ async def test_a_client_that_has_gone_or_does_not_read_holds_up_no_other() -> No
         await in_flight.close_sockets()
 
     assert told == [(0, {"type": "websocket.close", "code": 1001})]
+
+
+async def test_what_takes_too_long_to_say_goodbye_is_not_waited_for() -> None:
+    closed_s: list[float] = []
+
+    async def hear(message: Message) -> None:
+        if message["type"] == "websocket.close":
+            closed_s.append(anyio.current_time())
+
+    in_flight = InFlight(120)
+    in_flight.farewell = anyio.sleep_forever
+    socket = Socket(hear)
+    await socket.send({"type": "websocket.accept"})
+    in_flight.sockets.add(socket)
+    began_s = anyio.current_time()
+    await in_flight.close_sockets()
+
+    assert [at_s - began_s for at_s in closed_s] == [pytest.approx(2)]

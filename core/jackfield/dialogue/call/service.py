@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from jackfield.assembly import Assembly
 from jackfield.contracts.call import Call, CallLeg, CallRequest
 from jackfield.contracts.extension import CallEnded, CallStarted, Event
@@ -47,6 +49,8 @@ class CallService:
         self._sessions = sessions
         self._publish = publish
         self._calls: set[LiveCall] = set()
+        self._stopping = False
+        self._all_left: anyio.Event | None = None
         self._gauge = metrics.gauge("jackfield_calls", "Calls that are held now.", ["transport"])
         self._total = metrics.counter(
             "jackfield_calls_ended_total", "Calls that have ended.", ["transport", "reason"]
@@ -69,6 +73,8 @@ class CallService:
         """Open a call; see `contracts.call.Calls.open`."""
         if self._factory is None:
             raise ProtocolError(422, "voice_not_configured", "This server takes no calls.")
+        if self._stopping:
+            raise ProtocolError(503, "server_stopping", "The server is stopping; try again later.")
         if len(self._calls) >= self._max_calls:
             raise ProtocolError(503, "too_many_calls", "Too many calls at once; try again later.")
         call = self._factory.make(request, leg)
@@ -81,6 +87,20 @@ class CallService:
             call.close()
             self._calls.discard(call)
             self._ended(call, request, asyncio.get_running_loop().time() - began_s)
+            if self._all_left is not None and not self._calls:
+                self._all_left.set()
+
+    async def shut_down(self) -> None:
+        """End every call because the server stops, and wait until the doors have left them.
+
+        Calls are refused from now on.
+        """
+        self._stopping = True
+        for call in list(self._calls):
+            call.hang_up("shutdown")
+        if self._calls:
+            self._all_left = anyio.Event()
+            await self._all_left.wait()
 
     def _began(self, call: LiveCall, request: CallRequest) -> None:
         self._gauge.inc(request.transport)

@@ -276,6 +276,28 @@ async def test_what_was_heard_until_the_user_hung_up_is_stored(tmp_path: Path) -
     assert [e.outcome for e in talk.leg.events(ReplyFinished)] == ["interrupted"]
 
 
+async def test_a_server_that_stops_ends_its_calls_and_takes_no_more(tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path, llm=FakeLLM(outputs=["One two three four five six. ", Finish("stop")]))
+    async with anyio.create_task_group() as tasks:
+        async with exchange.call() as talk:
+            await talk.ask()
+            await talk.sounding()
+            await talk.hush(0.6)
+            tasks.start_soon(exchange.service.shut_down)
+            await talk.ended.wait()
+            error = await refused(exchange)
+
+    assert (error.status, error.code) == (503, "server_stopping")
+    assert talk.reason == "shutdown"
+    assert [text for _, text in await exchange.stage.stored()] == ["hello there", "One two"]
+    assert exchange.stage.figures.named["jackfield_calls_ended_total"].values == {("trial", "shutdown"): 1}
+
+
+async def test_a_server_without_calls_stops_at_once(tmp_path: Path) -> None:
+    with anyio.fail_after(0.1):
+        await Exchange(tmp_path).service.shut_down()
+
+
 async def test_nothing_happens_after_the_end(tmp_path: Path) -> None:
     async with Exchange(tmp_path).call() as talk:
         talk.call.hang_up("bad_audio")
