@@ -8,7 +8,7 @@ from typing import Final
 
 from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.audio.playback import Playback
-from jackfield.contracts.call import Call, CallEvent, ReplyText
+from jackfield.contracts.call import Call, CallEvent, ReplyStarted, ReplyText, SpeechStopped, UserText
 from jackfield_transport_voice_socket.events import message_of
 from jackfield_transport_voice_socket.outbox import Outbox
 
@@ -16,6 +16,8 @@ Encode = Callable[[bytes], Sequence[bytes]]
 """From PCM to messages."""
 
 _SILENT_HZ: Final = 16_000
+_ANNOUNCING: Final = (SpeechStopped, UserText, ReplyStarted)
+"""Events that others follow."""
 
 
 class SocketLeg:
@@ -67,8 +69,9 @@ class SocketLeg:
         self._playback.report(item, heard_s)
 
     def close(self) -> None:
-        """Play nothing more."""
+        """Play nothing more, and let go of the encoder: one of Opus holds threads as long as it lives."""
         self._playback.close()
+        self._encode = _nothing
 
     def send(self, pcm: bytes) -> None:
         for message in self._encode(pcm):
@@ -143,9 +146,13 @@ class SilentLeg:
             self.call.played(item)
 
 
+def _nothing(pcm: bytes) -> Sequence[bytes]:
+    return ()
+
+
 def tell(outbox: Outbox, event: CallEvent, request_id: str) -> None:
     """Send what tells of an event."""
     if isinstance(event, ReplyText):
         outbox.put_words(event.item, event.text)
     else:
-        outbox.put(message_of(event, request_id))
+        outbox.put(message_of(event, request_id), soon=isinstance(event, _ANNOUNCING))
