@@ -203,10 +203,8 @@ class Loader:
     def _describe(self, module: ModuleType, kind: Kind, name: str, section: str) -> PluginInfo:
         """Ask the plugin for its description and hold it against its entry point."""
 
-        def wrong(message: str) -> PluginWrongContract:
-            return PluginWrongContract(
-                Problem(section, f'The {kind} plugin "{name}" {message}.', "Update the plugin.")
-            )
+        def wrong(message: str, fix: str = "Update the plugin.") -> PluginWrongContract:
+            return PluginWrongContract(Problem(section, f'The {kind} plugin "{name}" {message}.', fix))
 
         hooks = {caller.name for caller in self._manager.get_hookcallers(module) or []}
         if "plugin_info" not in hooks:
@@ -225,7 +223,10 @@ class Loader:
         if (info.kind, info.name) != (kind, name):
             raise wrong(f'describes itself as {info.kind} "{info.name}"')
         if info.api > API:
-            raise wrong(f"needs plugin interface {info.api}, this is {API}")
+            message = f"needs version {info.api} of the plugin interface, and this Jackfield has {API}"
+            raise wrong(message, "Update Jackfield.")
+        if info.api < 1:
+            raise wrong(f"was made for version {info.api} of the plugin interface, which is no longer served")
         return info
 
     def _call(self, hook: str, plugin: Plugin, options: Options, site: Site) -> object:

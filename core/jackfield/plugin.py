@@ -11,8 +11,8 @@ from pluggy import HookimplMarker
 from pydantic import BaseModel, ConfigDict
 
 PROJECT: Final = "jackfield"
-API: Final = 0
-"""Version of the plugin interface. 0 may still change; from 1 on it only grows."""
+API: Final = 1
+"""Version of the plugin interface. It grows only by addition: whatever was made for 1 goes on working."""
 
 Kind = Literal["llm", "stt", "tts", "session", "transport", "realtime", "vad", "auth", "extension"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -81,7 +81,8 @@ class PluginInfo:
     options: type[Options] = Options
     extra: str | None = None
     """What to install when the SDK is missing, as pip takes it: `jackfield[piper]`."""
-    api: int = API
+    api: int = 1
+    """The lowest version of the plugin interface that has all that the plugin uses."""
     capabilities: Callable[..., Capabilities] = field(default=_no_capabilities)
     """Called with the validated options."""
 

@@ -184,7 +184,11 @@ def test_an_argument_that_the_hook_does_not_have_is_refused(shop: PluginShop) ->
         ),
         (
             "{make}@hookimpl\ndef plugin_info(): return PluginInfo('llm', 'parrot', '', api=99)",
-            "needs plugin interface 99, this is 0",
+            "needs version 99 of the plugin interface, and this Jackfield has 1. Update Jackfield.",
+        ),
+        (
+            "{make}@hookimpl\ndef plugin_info(): return PluginInfo('llm', 'parrot', '', api=0)",
+            "was made for version 0 of the plugin interface, .* Update the plugin.",
         ),
         (
             "{make}@hookimpl\ndef plugin_info(): return PluginInfo('llm', 'parrot', '', options=dict)",
