@@ -58,6 +58,18 @@ def test_the_configuration_shown_is_one() -> None:
         Config.model_validate(tomllib.loads(code))
 
 
+def test_our_own_plugins_import_nothing_that_the_page_does_not_offer() -> None:
+    root = DOCS.parent
+    sources = [path for room in ("plugins", "transports") for path in (root / room).rglob("*.py")]
+    imported = {
+        name
+        for path in sources
+        for name in re.findall(r"^ *(?:from|import) (jackfield(?:\.\w+)?)\b", path.read_text(), re.MULTILINE)
+    }
+    offered = set(re.findall(r"`(jackfield(?:\.\w+)?)`", PAGE.partition("\n## ")[0]))
+    assert {"jackfield", "jackfield.contracts"} < imported <= offered
+
+
 @pytest.mark.parametrize("suite", [name for name in testing.__all__ if name.endswith("Suite")])
 def test_every_suite_is_in_the_table(suite: str) -> None:
     assert f"`{suite}`" in PAGE
