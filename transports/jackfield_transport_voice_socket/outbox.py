@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -12,13 +13,17 @@ from starlette.types import Message
 
 from jackfield_transport_voice_socket.events import ServerMessage
 
+_TOGETHER_S: Final = 0.003
+"""How long a message may wait for what usually follows at once: sending each by itself costs more."""
+
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: sends whatever a model may write
 
 
 class Outbox:
     """Takes messages at any time and sends them in their order. `run` does the sending.
 
-    Words of an answer that have to wait become one message. A client that reads too slowly is given up
+    Words of an answer that have to wait become one message. What need not be known at once waits a moment
+    for what follows, since messages cost less together. A client that reads too slowly is given up
     once more than `max_bytes` wait for it: `overflow` is called, once, and everything is forgotten.
     """
 
@@ -30,27 +35,31 @@ class Outbox:
         self._words: list[str] = []
         self._words_item = 0
         self._wake = anyio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._finishing = False
         self._given_up = False
         self.finished = anyio.Event()
 
-    def put(self, message: ServerMessage) -> None:
-        """Send a message."""
+    def put(self, message: ServerMessage, *, soon: bool = False) -> None:
+        """Send a message: at once, or `soon`, which is with the next one or in a moment."""
         self._close_words()
-        self._add(_encode(message))
+        if self._add(_encode(message)):
+            self._wake_soon() if soon else self._wake_up()
 
     def put_words(self, item: int, text: str) -> None:
-        """Send words of an answer."""
+        """Send words of an answer, soon."""
         if item != self._words_item:
             self._close_words()
             self._words_item = item
         if self._admits(len(text)):
             self._words.append(text)
-            self._wake.set()
+            self._wake_soon()
 
     def put_sound(self, data: bytes) -> None:
-        """Send sound."""
-        self._add(data)
+        """Send sound, at once."""
+        self._close_words()
+        if self._add(data):
+            self._wake_up()
 
     def drop_sound(self) -> None:
         """Forget sound that was not sent yet."""
@@ -61,7 +70,7 @@ class Outbox:
     def finish(self) -> None:
         """Let `run` return, and set `finished`, once everything is sent; or at once after giving up."""
         self._finishing = True
-        self._wake.set()
+        self._wake_up()
 
     async def run(self, send: Callable[[Message], Awaitable[None]]) -> None:
         """Send until `finish`. Cancelled, it leaves nothing half sent that a client could notice."""
@@ -87,10 +96,21 @@ class Outbox:
             self._waiting_bytes -= len(text)
             self._add(_encode({"type": "reply.text", "item": self._words_item, "text": text}))
 
-    def _add(self, entry: bytes | str) -> None:
-        if self._admits(len(entry)):
+    def _wake_up(self) -> None:
+        self._wake.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake_soon(self) -> None:
+        if self._timer is None and not self._wake.is_set():
+            self._timer = asyncio.get_running_loop().call_later(_TOGETHER_S, self._wake_up)
+
+    def _add(self, entry: bytes | str) -> bool:
+        admitted = self._admits(len(entry))
+        if admitted:
             self._queue.append(entry)
-            self._wake.set()
+        return admitted
 
     def _admits(self, size: int) -> bool:
         """Count what is to wait; False once the client was given up."""
