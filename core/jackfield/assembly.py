@@ -28,31 +28,31 @@ from jackfield.errors import ConfigError, PluginError, Problem
 from jackfield.loader import Loader, Plugin
 from jackfield.plugin import ROLES, Capabilities, Kind, Options, Role, Site
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Built(Generic[T]):
+class Built(Generic[T_co]):
     """One object of the panel: where the file names it, what it is called, what it can do."""
 
     section: str
     plugin: str
     capabilities: Capabilities
-    object: T
+    object: T_co
 
 
 @dataclass(frozen=True, slots=True)
-class Providers(Generic[T]):
+class Providers(Generic[T_co]):
     """The default provider of a kind, and the named ones by every name and alias."""
 
-    default: Built[T] | None = None
-    named: Mapping[str, Built[T]] = field(default_factory=dict)
+    default: Built[T_co] | None = None
+    named: Mapping[str, Built[T_co]] = field(default_factory=dict)
 
-    def get(self, name: str | None) -> Built[T] | None:
+    def get(self, name: str | None) -> Built[T_co] | None:
         """Give a named provider, the default one without a name, None when there is none."""
         return self.default if name is None else self.named.get(name)
 
-    def __iter__(self) -> Iterator[Built[T]]:
+    def __iter__(self) -> Iterator[Built[T_co]]:
         """Every provider once."""
         seen = [self.default] if self.default else []
         seen += self.named.values()

@@ -7,11 +7,12 @@ import logging
 import sys
 from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import click
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -25,6 +26,7 @@ from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.errors import ConfigError, PluginCannotStart, Problem, ProviderError
 from jackfield.loader import Loader
 from jackfield.plugin import Site
+from jackfield.server.opening import Openings
 
 if TYPE_CHECKING:
     from jackfield.config import Config
@@ -38,6 +40,7 @@ def command(file: Path | None, env_file: Path | None) -> None:
     """Read lines, stream answers."""
     config = loaded(file, env_file)
     llm = _built_llm(config)
+    click.echo(f"Loading {llm.plugin} ...", err=True)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(_entered(llm)):
         click.echo(f"Talking to {llm.plugin}. Ctrl-C stops an answer, Ctrl-D leaves.", err=True)
         _talk(portal, _Conversation(config, llm))
@@ -57,19 +60,21 @@ def _built_llm(config: Config) -> Built[LLM]:
     site = Site("llm", wanted.use, logging.getLogger(f"jackfield.llm.{wanted.use}"))
     built = loader.build(plugin, options, site)
     assert isinstance(built, LLM)  # the loader saw to it
-    return Built("llm", wanted.use, plugin.info.capabilities(options), built)
+    return Built("llm", wanted.use, loader.capabilities(plugin, options, "llm"), built)
 
 
 @asynccontextmanager
 async def _entered(llm: Built[LLM]) -> AsyncGenerator[None, None]:
-    async with AsyncExitStack() as stack:
-        if isinstance(llm.object, contextlib.AbstractAsyncContextManager):
-            try:
-                await stack.enter_async_context(llm.object)
-            except OSError as error:
-                problem = Problem(llm.section, f'"{llm.plugin}" cannot start: {error}.', "")
-                raise PluginCannotStart(problem) from error
-        yield
+    async with anyio.create_task_group() as tasks:
+        openings = Openings(tasks)
+        try:
+            problems = await openings.open([llm])
+            if not problems:
+                yield
+        finally:
+            await openings.close()
+    if problems:  # raised here: a task group would wrap it
+        raise PluginCannotStart(*problems)
 
 
 class _Conversation:

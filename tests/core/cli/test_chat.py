@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from tests.core.shop import PluginShop
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -34,6 +36,28 @@ def test_a_file_without_a_model_is_one_line_and_exit_code_2(run: Run, tmp_path: 
         2,
         ["jackfield: [llm] No language model is configured. Add [llm] with `use`."],
     )
+
+
+BROKEN = """
+class Broken(LLM):
+    async def __aenter__(self):
+        raise RuntimeError("s3cret")
+    async def __aexit__(self, *reason):
+        pass
+"""
+
+
+def test_a_model_that_does_not_open_is_one_line_and_exit_code_2(
+    run: Run, tmp_path: Path, shop: PluginShop
+) -> None:
+    shop.add_llm("broken", build="return Broken()", more=BROKEN)
+    (tmp_path / "trial.toml").write_text('[llm]\nuse = "broken"\n')
+    shown = run("chat", "trial.toml", PYTHONPATH=str(shop.folder))
+    assert shown.returncode == 2
+    loading, problem = shown.stderr.splitlines()
+    assert loading == "Loading broken ..."
+    assert problem.startswith('jackfield: [llm] "broken" cannot start: RuntimeError')
+    assert "s3cret" not in problem
 
 
 def test_an_interrupt_stops_the_answer_and_the_next_line_is_answered(tmp_path: Path) -> None:
