@@ -40,6 +40,15 @@ instructions = "You host a show."
 use = "voice_socket"
 mount = "/device"
 """
+WRITTEN: Final = """
+[llm]
+use = "echo"
+options.prefix = "You said: "
+[session]
+use = "memory"
+[[transport]]
+use = "voice_socket"
+"""
 NOISE: Final = bytes(range(256)) * 125
 """A second of sound at 16 kHz."""
 CHARACTER_BYTES: Final = 960
@@ -241,3 +250,23 @@ async def test_a_server_that_stops_ends_its_calls_before_it_closes_their_sockets
     assert ended["reason"] == "shutdown"
     assert code == 1001
     assert "(shutdown), session" in server.output()
+
+
+async def test_a_server_with_a_model_and_no_extra_talks_in_writing(tmp_path: Path) -> None:
+    for package in ("av", "numpy", "sentencex"):
+        (tmp_path / f"{package}.py").write_text("raise ImportError('not installed')")
+    (tmp_path / "jackfield.toml").write_text(WRITTEN)
+    with ServerProcess(tmp_path, ["--port", "0"], os.environ) as server:
+        url = server.url.replace("http", "ws", 1)
+        async with connect(f"{url}/voice", proxy=None) as connection:
+            phone = Phone(connection)
+            await phone.start(audio_in=None, audio_out=None)
+            await phone.say("text", text="Hello")
+            messages, sound = await hear_answer(phone)
+        async with connect(f"{url}/voice", proxy=None) as connection:
+            phone = Phone(connection)
+            await phone.say("start", turns="explicit")
+            await phone.refused("voice_not_configured")
+
+    assert written(messages) == messages[-1]["text"] == "You said: Hello"
+    assert sound == b""

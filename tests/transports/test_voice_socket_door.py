@@ -431,31 +431,33 @@ async def test_opus_goes_out_a_packet_a_message(lines: Exchange, phone: Phone) -
     await phone.hear("audio.end")
 
 
-async def test_a_client_without_sound_has_heard_everything_at_once(lines: Exchange, phone: Phone) -> None:
-    started = await phone.start(audio_in=None, audio_out=None)
-    assert (started["audio_in"], started["audio_out"], started["turns"]) == (None, None, "explicit")
+@pytest.mark.parametrize(
+    ("fields", "listens", "speaks", "turns"),
+    [
+        ({"audio_in": None}, False, True, "explicit"),
+        ({"audio_out": None}, True, False, "auto"),
+        ({"audio_in": None, "audio_out": None}, False, False, "explicit"),
+    ],
+)
+async def test_a_client_without_sound_gets_a_call_that_needs_none(
+    lines: Exchange, phone: Phone, fields: dict[str, None], listens: bool, speaks: bool, turns: str
+) -> None:
+    started = await phone.start(**fields)
+    request = lines.switchboard.call.request
 
-    call = lines.switchboard.call
-    call.leg.play(1, bytes(call.leg.rate_hz * 2))
-    call.leg.end(1)
-    assert call.told == []
-    await call.until_told("played")
-    call.leg.tell(ReplyText(1, "Hello"))
-
-    assert (call.leg.heard_s(), call.leg.ahead_s()) == (1, 0)
-    assert await phone.hear("reply.text") == {"type": "reply.text", "item": 1, "text": "Hello"}
+    assert (request.listens, request.speaks, request.turns) == (listens, speaks, turns)
+    assert started["turns"] == turns
+    assert [name for name in ("audio_in", "audio_out") if started[name] is None] == list(fields)
 
 
-async def test_a_client_without_sound_is_owed_nothing_after_clearing(lines: Exchange, phone: Phone) -> None:
+async def test_a_client_without_a_loudspeaker_reads_the_answers(lines: Exchange, phone: Phone) -> None:
     await phone.start(audio_out=None)
-    call = lines.switchboard.call
-    call.leg.play(1, b"\0\0")
-    call.leg.end(1)
-    call.leg.clear()
-    call.leg.end(2)
-    await call.until_told("played")
+    leg = lines.switchboard.call.leg
+    leg.clear()
+    leg.tell(ReplyText(1, "Hello"))
 
-    assert call.told == [("played", 2)]
+    assert (leg.heard_s(), leg.ahead_s()) == (0, 0)
+    assert await phone.hear("reply.text") == {"type": "reply.text", "item": 1, "text": "Hello"}
 
 
 @pytest.mark.parametrize(

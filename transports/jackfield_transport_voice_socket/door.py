@@ -190,6 +190,8 @@ class _Endpoint:
             language=start.language,
             voice=start.voice.voice() if start.voice else None,
             greet=start.greet,
+            listens=start.audio_in is not None,
+            speaks=start.audio_out is not None,
         )
 
     def _started(self, websocket: WebSocket, start: Start, reference: ConversationRef) -> StartedMessage:

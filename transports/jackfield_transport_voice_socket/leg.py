@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.audio.playback import Playback
 from jackfield.contracts.call import Call, CallEvent, ReplyStarted, ReplyText, SpeechStopped, UserText
 from jackfield_transport_voice_socket.events import message_of
@@ -89,7 +87,7 @@ class SocketLeg:
 
 
 class SilentLeg:
-    """The leg of a client that wants no sound: it has heard everything at once. Implements `CallLeg`."""
+    """The leg of a client that wants no sound, and so is given none. Implements `CallLeg`."""
 
     call: Call
     rate_hz: int = _SILENT_HZ
@@ -97,18 +95,12 @@ class SilentLeg:
     def __init__(self, outbox: Outbox, request_id: str) -> None:
         self._outbox = outbox
         self._request_id = request_id
-        self._loop = asyncio.get_running_loop()
-        self._item = -1
-        self._over = True
-        self._samples = 0
 
     def play(self, item: int, pcm: bytes) -> None:
-        if self._takes(item):
-            self._samples += len(pcm) // WIDTH_BYTES
+        pass
 
     def end(self, item: int) -> None:
-        if self._takes(item):
-            self._loop.call_soon(self._played, item)
+        pass
 
     def pause(self) -> None:
         pass
@@ -117,10 +109,10 @@ class SilentLeg:
         pass
 
     def clear(self) -> None:
-        self._over = True
+        pass
 
     def heard_s(self) -> float:
-        return self._samples / self.rate_hz
+        return 0.0
 
     def ahead_s(self) -> float:
         return 0.0
@@ -132,18 +124,7 @@ class SilentLeg:
         """There is nothing to report of."""
 
     def close(self) -> None:
-        """Play nothing more."""
-        self._over = True
-
-    def _takes(self, item: int) -> bool:
-        if item > self._item:
-            self._item, self._over, self._samples = item, False, 0
-        return item == self._item and not self._over
-
-    def _played(self, item: int) -> None:
-        if self._takes(item):
-            self._over = True
-            self.call.played(item)
+        """There is nothing to close."""
 
 
 def _nothing(pcm: bytes) -> Sequence[bytes]:

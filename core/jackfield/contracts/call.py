@@ -40,6 +40,11 @@ class CallRequest:
     voice: Voice | None = None
     greet: bool = True
     """Whether the scenario's greeting is spoken at the start, where it has one."""
+    listens: bool = True
+    """Whether the user may speak. Without it there is no recogniser, and sound that is fed is dropped."""
+    speaks: bool = True
+    """Whether answers are spoken. Without it there is no voice and nothing is played: what was told as
+    `ReplyText` counts as heard, and nobody has to say `Call.played`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +217,8 @@ class Calls(Protocol):
         """Open a call; its providers are released when it is left. `run` does the work meanwhile.
 
         :raises ProtocolError: 404 `scenario_not_found`, 422 `invalid_request` for a provider that is not
-            configured, 422 `voice_not_configured` where there is no recogniser or no voice, or no voice
-            activity detector for turns `auto`; 503 `too_many_calls`, `server_stopping`.
+            configured, 422 `voice_not_configured` where a call that speaks has no voice and where one that
+            listens has no recogniser or, for turns `auto`, no voice activity detector; 503
+            `too_many_calls`, `server_stopping`.
         """
         ...

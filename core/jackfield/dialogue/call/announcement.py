@@ -31,8 +31,9 @@ class Announcement(Saying):
         if self.failure is None:
             self._write(self._phrase)
         means = self._means
-        rate_hz = means.floor.leg.rate_hz
-        self._give(await means.phrases.sound(means.tts, self._voice, self._phrase, rate_hz))
+        if means.tts is not None:
+            rate_hz = means.floor.leg.rate_hz
+            self._give(await means.phrases.sound(means.tts, self._voice, self._phrase, rate_hz))
         await self._heard_to_the_end()
 
     def _heard_text(self, heard_s: float, outcome: Outcome) -> str:

@@ -44,7 +44,7 @@ class LiveCall:
         self._settings = settings
         self._publish = publish
         self._state: CallState = "listening"
-        self._muted = False
+        self._muted = not request.listens
         self._active_s = loop_time_s()
         self._idle: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
@@ -88,7 +88,7 @@ class LiveCall:
     def mute(self, *, on: bool) -> None:
         if on and not self._muted and self._request.turns == "auto":
             self.end_speech()  # what was said before is answered
-        self._muted = on
+        self._muted = on or not self._request.listens
 
     def digit(self, digit: str) -> None:
         self.user_active()

@@ -12,6 +12,7 @@ from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.config.sections import CallSection
 from jackfield.contracts.call import CallLeg, CallTrouble, SpeechStarted, SpeechStopped, UserText
 from jackfield.contracts.stt import STT_RATE_HZ, Transcript
+from jackfield.dialogue.call.deaf import Deaf
 from jackfield.dialogue.call.endpointing import CallState
 from jackfield.dialogue.call.recognition import Recognition, RecognitionListener
 from jackfield.dialogue.call.repertoire import Repertoire
@@ -42,7 +43,7 @@ class Cascade:
         self,
         host: Host,
         leg: CallLeg,
-        recognise: Callable[[RecognitionListener], Recognition],
+        recognise: Callable[[RecognitionListener], Recognition | Deaf],
         repertoire: Repertoire,
         settings: CallSection,
         *,

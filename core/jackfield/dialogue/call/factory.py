@@ -15,6 +15,7 @@ from jackfield.contracts.stt import STT, TranscriptionSettings
 from jackfield.contracts.tts import TTS
 from jackfield.dialogue.call.call import LiveCall
 from jackfield.dialogue.call.cascade import Cascade
+from jackfield.dialogue.call.deaf import Deaf
 from jackfield.dialogue.call.floor import Floor
 from jackfield.dialogue.call.phrases import Phrases
 from jackfield.dialogue.call.recognition import Recognition, RecognitionListener
@@ -45,6 +46,8 @@ class CallFactory:
         metrics: Metrics,
         publish: Callable[[Event], None],
     ) -> None:
+        if any(assembly.tts):
+            import jackfield.dialogue.pieces  # noqa: F401  # so that the first answer need not wait for it
         config = assembly.config
         self._assembly = assembly
         self._settings = config.call
@@ -62,10 +65,11 @@ class CallFactory:
 
     def make(self, request: CallRequest, leg: CallLeg) -> LiveCall:
         """Put a call together; raises as `contracts.call.Calls.open` does."""
-        stt = _provider(self._assembly.stt, request.stt, "stt", "recogniser")
-        tts = _provider(self._assembly.tts, request.tts, "tts", "voice")
-        windows = self._windows if request.turns == "auto" else None
-        if request.turns == "auto" and windows is None:
+        stt = _provider(self._assembly.stt, request.stt, "stt", "recogniser") if request.listens else None
+        tts = _provider(self._assembly.tts, request.tts, "tts", "voice") if request.speaks else None
+        detects = request.listens and request.turns == "auto"
+        windows = self._windows if detects else None
+        if detects and windows is None:
             raise ProtocolError(422, "voice_not_configured", "This server cannot tell when somebody speaks.")
         repertoire = Repertoire(request, self._means(request, leg, tts), self._scenarios, self._assembly.llm)
         return LiveCall(
@@ -78,11 +82,11 @@ class CallFactory:
             publish=self._publish,
         )
 
-    def _means(self, request: CallRequest, leg: CallLeg, tts: Built[TTS]) -> Means:
+    def _means(self, request: CallRequest, leg: CallLeg, tts: Built[TTS] | None) -> Means:
         return Means(
             tts=tts,
             phrases=self._phrases,
-            floor=Floor(leg),
+            floor=Floor(leg, speaks=request.speaks),
             runner=self._runner,
             order=self._order,
             sessions=self._sessions,
@@ -94,12 +98,14 @@ class CallFactory:
         )
 
     def _cascade(
-        self, request: CallRequest, leg: CallLeg, stt: Built[STT], repertoire: Repertoire, host: Host
+        self, request: CallRequest, leg: CallLeg, stt: Built[STT] | None, repertoire: Repertoire, host: Host
     ) -> Cascade:
         settings = self._settings
         language = request.language or self._assembly.config.assistant.language
 
-        def recognise(listener: RecognitionListener) -> Recognition:
+        def recognise(listener: RecognitionListener) -> Recognition | Deaf:
+            if stt is None:
+                return Deaf()
             transcription = TranscriptionSettings(language, gated=request.turns == "auto")
             return Recognition(
                 stt, transcription, limit_s=settings.stt_seconds, listener=listener, publish=self._publish

@@ -8,8 +8,10 @@ from jackfield.contracts.call import CallEvent, CallLeg, ReplyFinished, ReplySta
 class Floor:
     """The leg of a call for one item at a time: whatever comes from an earlier one is dropped here."""
 
-    def __init__(self, leg: CallLeg) -> None:
+    def __init__(self, leg: CallLeg, *, speaks: bool = True) -> None:
         self.leg = leg
+        self.speaks = speaks
+        """Whether what is said is heard; else it is only read."""
         self._last = 0
         self._holder: int | None = None
 

@@ -73,6 +73,8 @@ class Repertoire:
     async def prepare(self) -> None:
         """Have the greeting spoken, and then the apology, while the voice still works."""
         means = self._means
+        if means.tts is None:
+            return
         greeting = self._part.greeting if self._request.greet else ""
         await means.phrases.prepare(means.tts, self._voice, greeting, means.apology)
 

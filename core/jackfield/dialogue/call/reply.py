@@ -7,9 +7,10 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from jackfield.assembly import Built
@@ -25,13 +26,15 @@ from jackfield.dialogue.call.phrases import Phrases
 from jackfield.dialogue.call.saying import Outcome, Saying, SayingWatcher
 from jackfield.dialogue.failures import code_of, report
 from jackfield.dialogue.order import TurnOrder
-from jackfield.dialogue.pieces import Pieces
 from jackfield.dialogue.scenarios import Part
 from jackfield.dialogue.sessions import SessionService
 from jackfield.dialogue.turn import Turn, TurnRunner
 from jackfield.dialogue.voices import voice_for
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import JackfieldError, ProtocolError
+
+if TYPE_CHECKING:
+    from jackfield.dialogue.pieces import Pieces
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +46,8 @@ _PIECES_AHEAD: Final = 64
 class Means:
     """What the answers of a call are made with."""
 
-    tts: Built[TTS]
+    tts: Built[TTS] | None
+    """None where answers are only read."""
     phrases: Phrases
     floor: Floor
     runner: TurnRunner
@@ -137,26 +141,41 @@ class Reply(Saying):
                 self._fail(code_of("llm", error))
 
     async def _generate(self, turn: Turn, pieces_out: MemoryObjectSendStream[str]) -> None:
-        pieces = Pieces(self._means.language, first_clause=True)
+        pieces = self._pieces()
         async with aclosing(self._means.runner.run(turn)) as outputs:
             async for output in outputs:
                 if isinstance(output, str):
                     self._write(output)
-                    for piece in pieces.add(output):
+                    for piece in pieces.add(output) if pieces is not None else ():
                         await self._pass_on(piece, pieces_out)
                 elif isinstance(output, ToolStarted | ToolFinished):
                     await self._released.wait()  # a tool may do what cannot be undone
                     self._tell(output)
-        for piece in pieces.end():
+        for piece in pieces.end() if pieces is not None else ():
             await self._pass_on(piece, pieces_out)
+
+    def _pieces(self) -> Pieces | None:
+        if self._means.tts is None:
+            return None
+        from jackfield.dialogue.pieces import Pieces  # needs the extra `audio`, as every voice does
+
+        return Pieces(self._means.language, first_clause=True)
 
     async def _pass_on(self, piece: str, pieces_out: MemoryObjectSendStream[str]) -> None:
         with suppress(anyio.BrokenResourceError):  # the voice failed; the words are shown all the same
-            await pieces_out.send(piece)
+            try:
+                pieces_out.send_nowait(piece)
+            except anyio.WouldBlock:
+                await pieces_out.send(piece)
+            else:
+                await checkpoint()  # the voice begins before more is written
 
     async def _speak(self, pieces: MemoryObjectReceiveStream[str]) -> None:
         """Speak the pieces; what went wrong with them or before is apologised for."""
         means = self._means
+        if means.tts is None:
+            pieces.close()
+            return
         try:
             self._mouth = Mouth(
                 means.tts,
@@ -181,6 +200,8 @@ class Reply(Saying):
 
     async def _apologise(self) -> None:
         means = self._means
+        if means.tts is None:
+            return  # the client was told what failed
         rate_hz = means.floor.leg.rate_hz
         self._give(await means.phrases.sound(means.tts, self._voice, means.apology, rate_hz))
 
@@ -199,6 +220,8 @@ class Reply(Saying):
     def _heard_text(self, heard_s: float, outcome: Outcome) -> str:
         if outcome == "ok" and self._turn is not None:
             return self._turn.answer
+        if self._means.tts is None:
+            return self._shown.strip()
         return self._mouth.heard_text(heard_s) if self._mouth is not None else ""
 
     async def _store(self) -> None:

@@ -24,7 +24,7 @@ class SayingWatcher(Protocol):
     """Who is told how it goes. Plain functions that return at once."""
 
     def sounding(self) -> None:
-        """Its first sound was given to the leg."""
+        """Its first sound was given to the leg, or its first words where they are only read."""
         ...
 
     def over(self, saying: Saying) -> None:
@@ -41,7 +41,7 @@ class Saying(ABC):
     def __init__(self, floor: Floor, watcher: SayingWatcher, waterfall: Waterfall) -> None:
         self.item = 0
         self.sounding = False
-        """Whether sound of it was given to the leg."""
+        """Whether sound of it was given to the leg, or words where they are only read."""
         self.over = False
         self.heard = ""
         """What the user heard of it, once it is over."""
@@ -52,6 +52,7 @@ class Saying(ABC):
         self._watcher = watcher
         self._held: list[Callable[[], None]] = []
         self._held_bytes = 0
+        self._shown = ""  # where words are only read
         self._complete = False
         self._scope = anyio.CancelScope()
         self._released = anyio.Event()
@@ -127,9 +128,18 @@ class Saying(ABC):
     def _write(self, text: str) -> None:
         """Show words."""
         if self.released:
-            self._floor.write(self.item, text)
+            self._show(text)
         else:
-            self._held.append(lambda: self._floor.write(self.item, text))
+            self._held.append(lambda: self._show(text))
+
+    def _show(self, text: str) -> None:
+        self._floor.write(self.item, text)
+        if self._floor.speaks:
+            return
+        self._shown += text
+        if not self.sounding:
+            self.sounding = True
+            self._watcher.sounding()
 
     def _tell(self, event: CallEvent) -> None:
         """Let the client know."""
@@ -144,9 +154,12 @@ class Saying(ABC):
         return leg.ahead_s() if self.released else self._held_bytes / (WIDTH_BYTES * leg.rate_hz)
 
     async def _heard_to_the_end(self) -> None:
-        """Wait until everything that was given is heard."""
+        """Wait until everything that was given is heard. What is only read is so when it is complete."""
         await self._released.wait()
         self._complete = True
+        if not self._floor.speaks:
+            self._finish("failed" if self.failure else "ok")
+            return
         self._floor.complete(self.item)
         await self._all_heard.wait()
 

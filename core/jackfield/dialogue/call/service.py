@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import anyio
 
@@ -14,14 +14,12 @@ from jackfield.assembly import Assembly
 from jackfield.contracts.call import Call, CallLeg, CallRequest
 from jackfield.contracts.extension import CallEnded, CallStarted, Event
 from jackfield.contracts.panel import Metrics
+from jackfield.dialogue.call.call import LiveCall
+from jackfield.dialogue.call.factory import CallFactory
 from jackfield.dialogue.order import TurnOrder
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.sessions import SessionService
 from jackfield.errors import ProtocolError
-
-if TYPE_CHECKING:
-    from jackfield.dialogue.call.call import LiveCall
-    from jackfield.dialogue.call.factory import CallFactory
 
 logger = logging.getLogger(__name__)
 
@@ -55,24 +53,18 @@ class CallService:
         self._total = metrics.counter(
             "jackfield_calls_ended_total", "Calls that have ended.", ["transport", "reason"]
         )
-        self._factory: CallFactory | None = None
-        if any(assembly.stt) and any(assembly.tts):
-            from jackfield.dialogue.call.factory import CallFactory  # needs the extra `audio`
-
-            self._factory = CallFactory(
-                assembly,
-                sessions=sessions,
-                scenarios=scenarios,
-                order=order,
-                metrics=metrics,
-                publish=publish,
-            )
+        self._factory = CallFactory(
+            assembly,
+            sessions=sessions,
+            scenarios=scenarios,
+            order=order,
+            metrics=metrics,
+            publish=publish,
+        )
 
     @asynccontextmanager
     async def open(self, request: CallRequest, leg: CallLeg) -> AsyncIterator[Call]:
         """Open a call; see `contracts.call.Calls.open`."""
-        if self._factory is None:
-            raise ProtocolError(422, "voice_not_configured", "This server takes no calls.")
         if self._stopping:
             raise ProtocolError(503, "server_stopping", "The server is stopping; try again later.")
         if len(self._calls) >= self._max_calls:

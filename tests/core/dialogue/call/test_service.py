@@ -278,14 +278,13 @@ async def test_what_was_heard_until_the_user_hung_up_is_stored(tmp_path: Path) -
 
 async def test_a_server_that_stops_ends_its_calls_and_takes_no_more(tmp_path: Path) -> None:
     exchange = Exchange(tmp_path, llm=FakeLLM(outputs=["One two three four five six. ", Finish("stop")]))
-    async with anyio.create_task_group() as tasks:
-        async with exchange.call() as talk:
-            await talk.ask()
-            await talk.sounding()
-            await talk.hush(0.6)
-            tasks.start_soon(exchange.service.shut_down)
-            await talk.ended.wait()
-            error = await refused(exchange)
+    async with anyio.create_task_group() as tasks, exchange.call() as talk:
+        await talk.ask()
+        await talk.sounding()
+        await talk.hush(0.6)
+        tasks.start_soon(exchange.service.shut_down)
+        await talk.ended.wait()
+        error = await refused(exchange)
 
     assert (error.status, error.code) == (503, "server_stopping")
     assert talk.reason == "shutdown"
