@@ -30,14 +30,14 @@ help: ## List the commands.
 .PHONY: run
 run: ## Install what is missing and start the offline voice server. PORT=9000 chooses the port.
 	@$(PREFLIGHT) --models "$(JACKFIELD_MODELS)" --port "$${PORT:-$${SERVER_PORT:-8000}}"
-	@$(MAKE) $(RUN_STAMP)
+	@$(MAKE) --silent $(RUN_STAMP)
 	@$(BIN)/jackfield models fetch
 	@$(BIN)/jackfield serve || [ $$? = 130 ] # stopped by Ctrl-C
 
 .PHONY: setup
 setup: ## Install into .venv what `make run` needs, without models.
 	@$(PREFLIGHT)
-	@$(MAKE) $(RUN_STAMP)
+	@$(MAKE) --silent $(RUN_STAMP)
 
 .PHONY: test
 test: $(TEST_STAMP) ## Install what the tests need and run them. ARGS='-k name' goes to pytest.
