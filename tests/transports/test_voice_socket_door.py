@@ -629,6 +629,18 @@ async def test_only_sessions_that_the_server_made_go_on_where_it_makes_them() ->
             assert (await phone.refused("session_not_found"))[0] == 4404
 
 
+async def test_refusals_are_counted_by_their_code(caplog: pytest.LogCaptureFixture) -> None:
+    async with exchange(config={"session": {"ids": "server"}}) as lines:
+        for _ in range(2):
+            async with lines.phone() as phone:
+                await phone.say("start", session_id="mine")
+                await phone.refused("session_not_found")
+        figures = await lines.served.figures()
+
+    assert 'jackfield_errors_total{code="session_not_found",transport="voice_socket"} 2.0' in figures
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 async def test_a_server_that_stops_says_goodbye() -> None:
     async with exchange() as lines, lines.phone() as phone:
         await phone.start()

@@ -89,8 +89,10 @@ class _Endpoint:
             code = await self._serve(websocket)
         except ProtocolError as error:
             await self._refuse(websocket, error)
+            raise  # so that it is counted
         except StoreUnavailable:
             await self._refuse(websocket, _NO_STORE)
+            raise
         else:
             await _close(websocket, code)
 
