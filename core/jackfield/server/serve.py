@@ -34,6 +34,8 @@ PROBLEM: Final = 2
 INTERRUPTED: Final = 130
 """Ctrl-C."""
 _BACKSTOP_S: Final = 5
+MAX_SOCKET_BYTES: Final = 1024 * 1024
+"""Of one WebSocket message, after decompression. Doors may allow less, and say why they refuse it."""
 
 
 def serve(config: Config, *, ready: Callable[[str], None] | None = None) -> int:
@@ -196,6 +198,7 @@ def uvicorn_config(config: Config, app: FastAPI) -> uvicorn.Config:
         app,
         http="httptools",
         ws=GatheringWebSocketProtocol,
+        ws_max_size=MAX_SOCKET_BYTES,
         ws_per_message_deflate=server.websocket_compression,
         lifespan="off",  # the lifespan is entered here, so that its errors stay errors
         log_config=None,

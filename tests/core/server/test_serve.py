@@ -80,7 +80,7 @@ class Door:
             await anyio.sleep(seconds)
             print("turn stored", flush=True)
             await socket.send_text("answer")
-            await socket.receive_text()
+            await socket.send_text(str(len(await socket.receive_text())))
 
         return router
 '''
@@ -262,6 +262,25 @@ def test_sigterm_closes_sockets_with_1001_and_lets_their_turn_end(process: Proce
     code, out, log = process.end()
     assert (code, out) == (0, "turn stored\nexit 0\n")
     assert "Traceback" not in log
+
+
+def test_a_websocket_message_of_more_than_a_mebibyte_is_not_read(process: Process) -> None:
+    url = process.listening()
+    with connect(f"{url.replace('http', 'ws')}/ws?seconds=0", proxy=None) as client:
+        assert [client.recv(), client.recv()] == ["hello", "answer"]
+        client.send("x" * (1024 * 1024 + 1))
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
+def test_a_websocket_message_of_a_mebibyte_reaches_the_door(process: Process) -> None:
+    url = process.listening()
+    with connect(f"{url.replace('http', 'ws')}/ws?seconds=0", proxy=None) as client:
+        assert [client.recv(), client.recv()] == ["hello", "answer"]
+        client.send("x" * 1024 * 1024)
+        assert client.recv() == "1048576"
 
 
 def test_it_can_be_stopped_while_it_starts(process: Process) -> None:
