@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ import pytest
 import jackfield
 from jackfield import errors, hookspecs, testing
 from jackfield.config import Config
-from jackfield.plugin import PROJECT
+from jackfield.plugin import PROJECT, Capabilities
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "plugin-author.md").read_text()
 TUTORIAL = DOCS / "tutorial"
+KINDS = DOCS / "kinds"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -46,9 +48,21 @@ def test_every_file_of_the_tutorial_is_shown() -> None:
     assert [path.name for path in TUTORIAL.glob("*.*") if path.read_text() not in shown] == []
 
 
-def test_python_is_shown_only_from_files() -> None:
-    files = {path.read_text() for path in TUTORIAL.glob("*.py")}
-    assert {code for language, code in BLOCKS if language == "python"} == files
+def test_python_is_shown_only_from_files_that_tests_run() -> None:
+    files = [path.read_text() for folder in (TUTORIAL, KINDS) for path in folder.glob("*.py")]
+    shown = [code for language, code in BLOCKS if language == "python"]
+    assert [code for code in shown if not any(code in file for file in files)] == []
+
+
+@pytest.mark.parametrize("path", sorted(KINDS.glob("jackfield_*.py")), ids=lambda path: path.stem)
+def test_something_of_every_example_is_shown(path: Path) -> None:
+    file = path.read_text()
+    assert any(code in file for _language, code in BLOCKS)
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Capabilities)])
+def test_every_capability_is_told_of(field: str) -> None:
+    assert f"`{field}`" in PAGE
 
 
 def test_the_configuration_shown_is_one() -> None:
