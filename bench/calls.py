@@ -86,9 +86,10 @@ class Figures:
         return f"{self.heard.sound_messages} / {self.heard.other_messages}"
 
     def collector(self) -> str:
-        """The longest pause and all of them, in milliseconds."""
+        """The longest pause and all of them, in milliseconds of processor time, and how many."""
         pauses = self.pauses
-        return f"{pauses['longest pause ms']:.1f} / {pauses['all pauses ms']:.0f}"
+        times = f"{pauses['longest pause ms']:.1f} / {pauses['all pauses ms']:.0f}"
+        return f"{times} ({pauses['collections']:.0f}, {pauses['full collections']:.0f} full)"
 
 
 def explicit(period_s: float, *, short: bool) -> list[Script]:
