@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from random import getrandbits
@@ -147,9 +147,7 @@ class TurnRunner:
 
     async def _answer(self, turn: Turn, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
         """Ask the model, call the tools that it wants, and ask again."""
-        messages = self._prompts.write(
-            turn.key, turn.window, turn.part, turn.llm, request.text, request.username
-        )
+        messages = self._written(turn, request)
         patience = Patience(self._timeouts.llm_total_seconds)
         for round_number in range(self._rounds + 1):
             said: list[str] = []
@@ -179,10 +177,21 @@ class TurnRunner:
                 messages.append(result)
                 yield finished
 
-    def _generate(
-        self, turn: Turn, messages: list[Message], patience: Patience, *, tools: bool
-    ) -> AsyncGenerator[LLMOutput, None]:
-        request = GenerationRequest(
+    async def read_ahead(self, turn: Turn) -> None:
+        """Let the model read the prompt of a turn up to the user's words, and drop what it says to it.
+
+        :raises ProviderError: in one of its categories, when it fails.
+        """
+        request = self._request(turn, self._written(turn, turn.request), tools=True)
+        async with aclosing(turn.llm.object.generate(replace(request, max_tokens=1))) as outputs:
+            async for _ in outputs:
+                pass
+
+    def _written(self, turn: Turn, request: TurnRequest) -> list[Message]:
+        return self._prompts.write(turn.key, turn.window, turn.part, turn.llm, request.text, request.username)
+
+    def _request(self, turn: Turn, messages: list[Message], *, tools: bool) -> GenerationRequest:
+        return GenerationRequest(
             messages=tuple(messages),
             tools=self._toolbox.specs if tools else (),
             temperature=turn.part.temperature,
@@ -190,8 +199,12 @@ class TurnRunner:
             conversation=turn.key,
             user=self._sessions.pseudonym(turn.request.conversation.user),
         )
+
+    def _generate(
+        self, turn: Turn, messages: list[Message], patience: Patience, *, tools: bool
+    ) -> AsyncGenerator[LLMOutput, None]:
         return guard(
-            partial(turn.llm.object.generate, request),
+            partial(turn.llm.object.generate, self._request(turn, messages, tools=tools)),
             first_s=self._timeouts.llm_first_seconds,
             patience=patience,
             useful=_is_useful,

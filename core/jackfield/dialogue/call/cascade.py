@@ -14,6 +14,7 @@ from jackfield.contracts.call import CallLeg, CallTrouble, SpeechStarted, Speech
 from jackfield.contracts.stt import STT_RATE_HZ, Transcript
 from jackfield.dialogue.call.deaf import Deaf
 from jackfield.dialogue.call.endpointing import CallState
+from jackfield.dialogue.call.foresight import Foresight
 from jackfield.dialogue.call.recognition import Recognition, RecognitionListener
 from jackfield.dialogue.call.repertoire import Repertoire
 from jackfield.dialogue.call.responder import Host
@@ -54,6 +55,7 @@ class Cascade:
         self._leg = leg
         self._recognition = recognise(self)
         self._repertoire = repertoire
+        self._foresight = Foresight(repertoire.read_ahead)
         self._settings = settings
         self._report_interruption = report_interruption
         self._report_detector = report_detector
@@ -97,6 +99,11 @@ class Cascade:
         self._unchanged = False
         self._unjudged = 0
         self._leg.tell(SpeechStarted())
+        self._yield_to_speech()
+        if self._saying is None and self._tasks is not None:
+            self._foresight.begin(self._tasks)
+
+    def _yield_to_speech(self) -> None:
         if self._saying is None or self._doubt:
             return
         if self._saying.sounding and self._settings.min_words:
@@ -283,6 +290,7 @@ class Cascade:
         self._update()
 
     def _start(self, saying: Saying) -> None:
+        self._foresight.end()
         self._saying = saying
         if self._tasks is not None:
             self._tasks.start_soon(saying.run)

@@ -7,12 +7,14 @@ from typing import Literal
 from jackfield.assembly import Built, Providers
 from jackfield.contracts.call import CallRequest
 from jackfield.contracts.llm import LLM
+from jackfield.contracts.session import Window
 from jackfield.contracts.tts import Voice
 from jackfield.contracts.turn import TurnRequest
 from jackfield.dialogue.call.announcement import Announcement
 from jackfield.dialogue.call.reply import Means, Reply
 from jackfield.dialogue.call.saying import SayingWatcher, loop_time_s
 from jackfield.dialogue.scenarios import Part, ScenarioTable
+from jackfield.dialogue.turn import Turn
 from jackfield.dialogue.voices import voice_for
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import FieldError, ProtocolError
@@ -45,20 +47,20 @@ class Repertoire:
         waterfall: Waterfall,
     ) -> Reply:
         """An answer to what the user said or typed."""
-        request = self._request
-        asked = TurnRequest(
-            conversation=request.conversation,
-            text=text,
-            transport=request.transport,
-            message_type=message_type,
-            username=request.username,
-            scenario=self._scenario,
-            llm=request.llm,
-            language=request.language,
-            voice=request.voice,
-            storing="nothing",
-        )
-        return Reply(self._means, asked, self._part, self._llm, watcher, waterfall)
+        return Reply(self._means, self._asked(text, message_type), self._part, self._llm, watcher, waterfall)
+
+    async def read_ahead(self) -> None:
+        """Let a model that keeps prefixes read what the next prompt begins with.
+
+        :raises JackfieldError: when what was said before is not to be had, or the model fails.
+        """
+        if not self._llm.capabilities.keeps_prefixes:
+            return
+        means, request = self._means, self._asked("", "voice")
+        key = means.sessions.key(request.conversation)
+        async with means.order.turn(key):  # when the answer before is stored
+            window = await means.sessions.window(request.conversation) or Window()
+        await means.runner.read_ahead(Turn(request, key, window, self._part, self._llm, Waterfall()))
 
     def greeting(self, watcher: SayingWatcher) -> Announcement | None:
         """What is said at the beginning; None where that is nothing."""
@@ -81,6 +83,21 @@ class Repertoire:
     @property
     def _voice(self) -> Voice:
         return voice_for(self._request.voice, {}, self._part.voice)
+
+    def _asked(self, text: str, message_type: Literal["text", "voice"]) -> TurnRequest:
+        request = self._request
+        return TurnRequest(
+            conversation=request.conversation,
+            text=text,
+            transport=request.transport,
+            message_type=message_type,
+            username=request.username,
+            scenario=self._scenario,
+            llm=request.llm,
+            language=request.language,
+            voice=request.voice,
+            storing="nothing",
+        )
 
     def _announcement(
         self, phrase: str, watcher: SayingWatcher, apology_for: str | None = None
