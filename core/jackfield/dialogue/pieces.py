@@ -16,13 +16,14 @@ _LONGEST_OF_SPACES: Final = 100
 _ENDED_BY_SPACES: Final = frozenset(["km", "lo", "th"])
 """Languages that put a space, and often nothing else, between sentences and clauses."""
 
-_CLAUSE_MARKS: Final = frozenset(",;:-–—،؛፣፤՝၊、，；：､ ")
+_CLAUSE_MARKS: Final = frozenset(",;:-–—،؛፣፤՝၊、，；：､")
 _CLAUSE_ENDS: Final = (
     (re.compile(r"(?:[,;:،؛፣፤՝၊]|\s(?:--?|[–—]))\s|—(?=[^—\s])"), 20),
     (re.compile(r"(?<!\d)[、，；：､]"), 7),  # one such character is a syllable or a word
 )
 """Where a clause ends, with the least characters before. A comma in a number or an address has no space."""
 _SPACE: Final = (re.compile(r"\s"), 20)
+_LEAST_CHARS: Final = min(least_chars for _, least_chars in (*_CLAUSE_ENDS, _SPACE))
 
 _OPENING: Final = re.compile(r"(?<=\s)[\"'“„«‘(\[¿¡]+\s*$")
 _NUMBER: Final = re.compile(r"\W*\d+[.)]\W*")
@@ -50,7 +51,8 @@ class Pieces:
         spaces = self._language in _ENDED_BY_SPACES
         self._longest = _LONGEST_OF_SPACES if spaces else _LONGEST
         self._clause_ends = (*_CLAUSE_ENDS, _SPACE) if spaces else _CLAUSE_ENDS
-        self._marks = _ENDERS | _CLAUSE_MARKS if first_clause else _ENDERS
+        clause_marks = _CLAUSE_MARKS | {" "} if spaces else _CLAUSE_MARKS
+        self._marks = _ENDERS | clause_marks if first_clause else _ENDERS
         self._first_clause = first_clause
         self._unspoken = ""
         """What comes before the rest and cannot be spoken alone."""
@@ -64,8 +66,13 @@ class Pieces:
         if not self._doubtful and self._marks.isdisjoint(text) and len(self._rest) <= self._longest:
             return []  # the usual case, a word in the middle of a sentence, costs no more than this
         pieces = self._cut()
-        self._doubtful = not self._marks.isdisjoint(self._rest)
+        self._doubtful = self._is_doubtful()
         return pieces
+
+    def _is_doubtful(self) -> bool:
+        if not _ENDERS.isdisjoint(self._rest):
+            return True
+        return not self._marks.isdisjoint(self._rest[_LEAST_CHARS - 1 :])  # sooner no clause is long enough
 
     def end(self) -> list[str]:
         """Give what is left, once no more text comes."""

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from jackfield.dialogue import pieces as pieces_module
 from jackfield.dialogue.pieces import Pieces
 
 TEXTS = {
@@ -279,3 +280,22 @@ def test_a_word_costs_no_more_after_many_of_them(text: str) -> None:
 
     assert max(took_s) < 2.0
     assert took_s[1] < 4 * took_s[0] + 0.1
+
+
+def test_words_after_a_comma_that_ends_no_clause_are_not_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+    look = pieces_module.get_sentence_boundaries
+
+    def counted(language: str, text: str) -> object:
+        looked.append(text)
+        return look(language, text)
+
+    monkeypatch.setattr(pieces_module, "get_sentence_boundaries", counted)
+    pieces = Pieces("en", first_clause=True)
+    given = [
+        piece for word in ("Yes, ", "I ", "can ", "hear ", "you ", "well, ") for piece in pieces.add(word)
+    ]
+    assert given == ["Yes, I can hear you well, "]
+    assert len(looked) == 3, "once for each comma, and once for what the clause left"
