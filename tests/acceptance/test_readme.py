@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,17 @@ def test_a_curl_of_the_readme_is_answered(command: str, offline: OfflineServer) 
     assert f'"message":"{answer["message"]}"' in README.read_text()
     assert ("audioUrl" in answer) == (answer["type"] == "voice")
     assert answer["type"] == ("voice" if "type=voice" in command else "text")
+
+
+def test_the_live_conversation_of_the_readme_goes_as_shown(offline: OfflineServer, tmp_path: Path) -> None:
+    shown = re.search(
+        r"^```sh\n\S+/python (.*voice_client.*)\n```\n\n```text\n(.*?)```", README.read_text(), re.M | re.S
+    )
+    assert shown is not None
+    arguments = shown[1].replace("answer.wav", str(tmp_path / "answer.wav")).split()
+    url = offline.url.replace("http", "ws", 1) + "/voice"
+    command = [sys.executable, *arguments, "--url", url]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, cwd=README.parent)
+    assert ran.stdout == shown[2]
+    with wave.open(str(tmp_path / "answer.wav")) as answer:
+        assert answer.readframes(answer.getnframes()).strip(b"\0")

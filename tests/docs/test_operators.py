@@ -14,13 +14,21 @@ ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "operators.md").read_text()
 CALLS: Final = PAGE.split("## Live calls")[1].split("\n## ")[0]
 METRIC: Final = re.compile(r"\bjackfield_[a-z]+_[a-z_]+\b|\bjackfield_calls\b")
-MADE: Final = re.compile(r'\.(counter|gauge|histogram)\(\s*"(\w+)",\s*"[^"]*",?\s*(?:\[([^\]]*)\])?')
+MADE: Final = re.compile(
+    r'\.(?:counter|gauge|histogram)\(\s*"(\w+)",\s*"[^"]*",?\s*(?:\[([^\]]*)\]|(labels))?'
+)
 
 
 def made() -> dict[str, list[str]]:
-    """Every metric of the core with its labels."""
-    found = [match for file in (ROOT / "core").rglob("*.py") for match in MADE.findall(file.read_text())]
-    return {name: re.findall(r'"(\w+)"', labels) for _kind, name, labels in found}
+    """Every metric of the core and of our transports, with its labels."""
+    found: dict[str, list[str]] = {}
+    for file in [*(ROOT / "core").rglob("*.py"), *(ROOT / "transports").rglob("*.py")]:
+        text = file.read_text()
+        for name, labels, by_name in MADE.findall(text):
+            if by_name:
+                (labels,) = re.findall(r"labels = \((.*)\)", text)
+            found[name] = re.findall(r'"(\w+)"', labels)
+    return found
 
 
 def test_every_metric_is_in_the_table_with_its_labels_and_no_other_is() -> None:
