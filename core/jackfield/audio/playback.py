@@ -111,9 +111,10 @@ class Playback:
         self._pcm = bytearray()
 
     def close(self) -> None:
-        """Stop for good, without a word to the line. May be called twice."""
-        self._cancel_timer()
-        self._closed = self._over = True
+        """Stop for good, without a word to the line, and keep no sound. May be called twice."""
+        self._on_line = False
+        self.clear()
+        self._closed = True
 
     def heard_s(self) -> float:
         """Seconds of the current or last item that the listener has heard."""

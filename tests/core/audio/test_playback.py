@@ -327,6 +327,15 @@ async def test_nothing_happens_after_closing(playback: Playback, listener: Liste
     assert listener.told == []
 
 
+async def test_a_closed_one_keeps_no_sound_and_knows_what_was_heard(playback: Playback) -> None:
+    playback.play(1, sound(10))
+    await anyio.sleep(2)
+    playback.close()
+
+    assert playback._pcm == b""
+    assert (playback.heard_s(), playback.ahead_s()) == (pytest.approx(2), 0)
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_happens_each_item_is_heard_as_it_was_given(seed: int) -> None:
     chance = random.Random(seed)
