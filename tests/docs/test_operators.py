@@ -25,9 +25,8 @@ def made() -> dict[str, list[str]]:
     for file in [*(ROOT / "core").rglob("*.py"), *(ROOT / "transports").rglob("*.py")]:
         text = file.read_text()
         for name, labels, by_name in MADE.findall(text):
-            if by_name:
-                (labels,) = re.findall(r"labels = \((.*)\)", text)
-            found[name] = re.findall(r'"(\w+)"', labels)
+            given = re.findall(r"labels = \((.*)\)", text)[0] if by_name else labels
+            found[name] = re.findall(r'"(\w+)"', given)
     return found
 
 
