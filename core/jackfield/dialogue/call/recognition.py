@@ -225,10 +225,8 @@ class Recognition:
         self._break(ProviderTimedOut("no transcript in time"))
 
     def close(self) -> None:
-        """Watch no longer, and let go of the stream and its sound; called when `run` has ended."""
+        """Watch no longer; called when `run` has ended."""
         self._stop_watch()
-        self._stream = None
-        self._early.clear()
 
 
 def _now_s() -> float:

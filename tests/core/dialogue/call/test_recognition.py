@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -323,22 +321,3 @@ async def test_a_stream_that_will_not_close_does_not_keep_the_failure_back() -> 
         await anyio.sleep(10)
 
     assert notes.finals == []
-
-
-async def test_the_stream_and_its_sound_are_let_go_of_at_the_end() -> None:
-    streams: list[weakref.ref[object]] = []
-
-    class Ears(ScriptedSTT):
-        def stream(self, settings: TranscriptionSettings) -> ScriptedStream:
-            stream = super().stream(settings)
-            streams.append(weakref.ref(stream))
-            return stream
-
-    gc.disable()
-    try:
-        async with listening(Ears(ScriptedOptions())) as (recognition, _):
-            recognition.push(SECOND)
-
-        assert [stream() for stream in streams] == [None]
-    finally:
-        gc.enable()
