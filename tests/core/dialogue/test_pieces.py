@@ -6,8 +6,8 @@ import random
 import time
 
 import pytest
+from sentencex import get_sentence_boundaries
 
-from jackfield.dialogue import pieces as pieces_module
 from jackfield.dialogue.pieces import Pieces
 
 TEXTS = {
@@ -286,13 +286,12 @@ def test_words_after_a_comma_that_ends_no_clause_are_not_looked_at_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[str] = []
-    look = pieces_module.get_sentence_boundaries
 
     def counted(language: str, text: str) -> object:
         looked.append(text)
-        return look(language, text)
+        return get_sentence_boundaries(language, text)
 
-    monkeypatch.setattr(pieces_module, "get_sentence_boundaries", counted)
+    monkeypatch.setattr("jackfield.dialogue.pieces.get_sentence_boundaries", counted)
     pieces = Pieces("en", first_clause=True)
     given = [
         piece for word in ("Yes, ", "I ", "can ", "hear ", "you ", "well, ") for piece in pieces.add(word)
