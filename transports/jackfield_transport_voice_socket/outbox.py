@@ -52,8 +52,9 @@ class Outbox:
             self._close_words()
             self._words_item = item
         if self._admits(len(text)):
+            if not self._words:
+                self._wake_soon()
             self._words.append(text)
-            self._wake_soon()
 
     def put_sound(self, data: bytes) -> None:
         """Send sound, at once."""

@@ -149,7 +149,7 @@ class Reply(Saying):
                     for piece in pieces.add(output) if pieces is not None else ():
                         await self._pass_on(piece, pieces_out)
                 elif isinstance(output, ToolStarted | ToolFinished):
-                    await self._released.wait()  # a tool may do what cannot be undone
+                    await self._when_released.wait()  # a tool may do what cannot be undone
                     self._tell(output)
         for piece in pieces.end() if pieces is not None else ():
             await self._pass_on(piece, pieces_out)

@@ -55,18 +55,16 @@ class Saying(ABC):
         self._shown = ""  # where words are only read
         self._complete = False
         self._scope = anyio.CancelScope()
-        self._released = anyio.Event()
-        self._all_heard = anyio.Event()
-
-    @property
-    def released(self) -> bool:
+        self.released = False
         """Whether the user may know of it."""
-        return self._released.is_set()
+        self._when_released = anyio.Event()
+        self._all_heard = anyio.Event()
 
     def release(self) -> None:
         """Let the user hear it, and what was held back of it first."""
         self.item = self._floor.take()
-        self._released.set()
+        self.released = True
+        self._when_released.set()
         held, self._held = self._held, []
         for step in held:
             step()
@@ -155,7 +153,7 @@ class Saying(ABC):
 
     async def _heard_to_the_end(self) -> None:
         """Wait until everything that was given is heard. What is only read is so when it is complete."""
-        await self._released.wait()
+        await self._when_released.wait()
         self._complete = True
         if not self._floor.speaks:
             self._finish("failed" if self.failure else "ok")
