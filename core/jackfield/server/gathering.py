@@ -3,7 +3,7 @@
 Models and caches give text in bursts, and a system call for each frame of a burst costs more than all else
 that is done for it. So the first frame is written at once, and those that follow in the same pass of the
 event loop are written together at its end. A model that gives one token at a time gains nothing by it, and
-loses next to nothing.
+loses next to nothing. Sound waits for nothing, and takes along what is held before it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 MOST_HELD_BYTES: Final = 64 * 1024
 """More is never held back: the kernel has to say when a client reads too slowly."""
-
+LARGE_BYTES: Final = 1024
+"""A frame as large as that is worth a system call of its own: a fiftieth of a second of sound, or so."""
 
 _ALONE: Final = 4
 """Frames that are written by themselves after one that had no company: looking for more costs something."""
@@ -35,6 +36,9 @@ class GatheringTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[int]) -> None:
         """Write at once what comes first, and gather what follows."""
+        if len(data) >= LARGE_BYTES:
+            self._write_large(data)
+            return
         if not self._gathers:
             self._connection.write(data)
             if self._alone:
@@ -47,6 +51,13 @@ class GatheringTransport(asyncio.Transport):
         self._held_bytes += len(data)
         if self._held_bytes >= MOST_HELD_BYTES:
             self._write_held()
+
+    def _write_large(self, data: bytes | bytearray | memoryview[int]) -> None:
+        if self._held:
+            self._held.append(bytes(data))
+            self._write_held()
+        else:
+            self._connection.write(data)
 
     def _end_pass(self) -> None:
         self._gathers = False

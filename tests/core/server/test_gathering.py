@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
 from jackfield.contracts.panel import Panel
-from jackfield.server.gathering import MOST_HELD_BYTES, GatheringTransport
+from jackfield.server.gathering import LARGE_BYTES, MOST_HELD_BYTES, GatheringTransport
 from tests.core.server.support import assembly, door, serving
 
 pytestmark = pytest.mark.anyio
@@ -75,11 +75,38 @@ async def test_a_burst_after_a_frame_that_came_alone_is_still_gathered_soon() ->
 async def test_no_more_is_held_than_the_kernel_may_have_to_refuse() -> None:
     connection, transport = gathering()
     transport.write(b"a")
-    transport.write(b"b" * (MOST_HELD_BYTES - 1))
+    frame = b"b" * (LARGE_BYTES - 1)
+    frames = -(-MOST_HELD_BYTES // len(frame))
+    for _ in range(frames - 1):
+        transport.write(frame)
     assert connection.written == [b"a"]
-    transport.write(b"c")
+    transport.write(frame)
 
-    assert connection.written == [b"a", b"b" * (MOST_HELD_BYTES - 1) + b"c"]
+    assert connection.written == [b"a", frame * frames]
+
+
+async def test_sound_is_written_at_once_with_what_was_held_before_it() -> None:
+    connection, transport = gathering()
+    sound = b"s" * LARGE_BYTES
+    for frame in (b"a", b"b", b"c", sound, sound, b"d"):
+        transport.write(frame)
+
+    assert connection.written == [b"a", b"bc" + sound, sound]
+    await anyio.lowlevel.checkpoint()
+    assert connection.written[-1] == b"d"
+
+
+async def test_sound_that_came_alone_does_not_part_the_burst_after_it() -> None:
+    connection, transport = gathering()
+    sound = b"s" * LARGE_BYTES
+    transport.write(sound)
+    await anyio.lowlevel.checkpoint()
+    for frame in (b"a", b"b", b"c"):
+        transport.write(frame)
+
+    assert connection.written == [sound, b"a"]
+    await anyio.lowlevel.checkpoint()
+    assert connection.written[-1] == b"bc"
 
 
 async def test_what_is_held_is_written_before_the_connection_is_closed() -> None:
