@@ -65,6 +65,9 @@ class Pieces:
         self._rest += text
         if not self._doubtful and self._marks.isdisjoint(text) and len(self._rest) <= self._longest:
             return []  # the usual case, a word in the middle of a sentence, costs no more than this
+        self._doubtful = self._is_doubtful()
+        if not self._doubtful and len(self._rest) <= self._longest:
+            return []
         pieces = self._cut()
         self._doubtful = self._is_doubtful()
         return pieces
