@@ -60,6 +60,11 @@ contracts: $(TEST_STAMP) ## Print each requirement of the contracts with the tes
 bench: $(TEST_STAMP) ## Measure the text path beside a hand-written endpoint.
 	@$(BIN)/python bench/text_path.py
 
+.PHONY: soak
+soak: $(TEST_STAMP) ## Hold fifty calls for ten minutes, then let everything go wrong. ARGS='--minutes 1'
+	@$(BIN)/jackfield models fetch
+	@$(BIN)/python -m soak $(ARGS)
+
 # One file a purpose: every file's hash, whatever the platform, and no address. The last two lines write
 # what follows from them.
 COMPILE := uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest --no-annotate \

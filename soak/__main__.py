@@ -1,0 +1,68 @@
+"""Long proofs: calls that go on for minutes over real sockets, and calls in which everything goes wrong.
+
+    python -m soak [--only endurance chaos] [--minutes 10] [--calls 50] [--events 10000] [--seed N] [--write]
+
+The exit code is 0 when everything holds, 1 when not, 130 when Ctrl-C ended it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import uvloop
+
+from bench import record
+from soak import chaos
+from soak.endurance import endure
+
+
+def endurance(arguments: argparse.Namespace) -> bool:
+    """Hold calls for minutes; says whether everything held."""
+    result = uvloop.run(endure(arguments.calls, arguments.minutes, arguments.seed))
+    if arguments.write:
+        title = f"Endurance: {result.calls} calls for {result.minutes:g} minutes"
+        _write("endurance", title, result.figures(), result.lines)
+    return not result.problems()
+
+
+def disorder(arguments: argparse.Namespace) -> bool:
+    """Let everything happen at random; says whether everything held."""
+    result = chaos.run(arguments.events, arguments.seed)
+    if arguments.write:
+        _write("chaos", f"Chaos: {result.events} random events in calls", result.figures(), result.lines)
+    return result.passed
+
+
+PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {"endurance": endurance, "chaos": disorder}
+
+
+def _write(name: str, title: str, figures: Mapping[str, object], lines: Sequence[str]) -> None:
+    file = record.RESULTS / f"soak-{name}.json"
+    record.write(file, title, figures, "\n".join(["```", *lines, "```"]))
+    print(f"written: {file}")
+
+
+def main() -> int:
+    """Run what is asked for; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m soak", description="Long proofs.")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of the endurance trial")
+    parser.add_argument("--calls", type=int, default=50, help="calls at once")
+    parser.add_argument("--events", type=int, default=10_000, help="random events in each of four tests")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats a trial's dice")
+    parser.add_argument("--write", action="store_true", help="keep the raw output in bench/results")
+    arguments = parser.parse_args()
+    try:
+        held = [PARTS[name](arguments) for name in arguments.only]
+    except KeyboardInterrupt:
+        print("stopped")
+        return 130
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Chaos: the test of calls in which everything happens at random, for far longer than a test may take."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+_ROOT: Final = Path(__file__).parents[1]
+_TEST: Final = "tests/core/dialogue/call/test_disorder.py"
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    events: int
+    seed: int
+    passed: bool = False
+    seconds: float = 0.0
+    lines: list[str] = field(default_factory=list)
+    """What was printed."""
+
+    def figures(self) -> dict[str, object]:
+        """Everything, as JSON has it."""
+        return {
+            "verdict": "passed" if self.passed else "failed",
+            "events in each of the tests": self.events,
+            "first seed": self.seed,
+            "seconds": round(self.seconds, 1),
+        }
+
+    def say(self, line: str) -> None:
+        """Print a line, and keep it."""
+        self.lines.append(line)
+        print(line, flush=True)
+
+
+def run(events: int, seed: int) -> Result:
+    """Let so many things happen in each of the tests, with seeds from `seed` on."""
+    result = Result(events, seed)
+    result.say(f"chaos: {events} random events in each of the tests, first seed {seed}")
+    began_s = time.monotonic()
+    options = ["-v", "--tb=short", "--show-capture=no", "-p", "no:cacheprovider"]
+    settings = {"JACKFIELD_DISORDER": str(events), "JACKFIELD_DISORDER_SEED": str(seed)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, _TEST],
+        cwd=_ROOT,
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for whoever started the trial
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            result.say(f"{time.monotonic() - began_s:6.0f} s  {line.rstrip()}")
+        result.passed = process.wait() == 0
+    finally:
+        process.kill()
+    result.seconds = time.monotonic() - began_s
+    result.say("PASSED: no stale word, no stuck state, stored as heard" if result.passed else "FAILED")
+    return result
