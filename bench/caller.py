@@ -62,6 +62,7 @@ class Caller:
         self._now: Heard | None = None
         self._finished = anyio.Event()
         self._enough_s: float | None = None
+        self._last = ""
         self.round_trip_s = 0.0
 
     async def microphone(self) -> None:
@@ -91,8 +92,11 @@ class Caller:
         self._now = heard = Heard(began_s + question.speech_end_s)
         self._waiting.extend(frames(question.pcm, _FRAME_BYTES))
         asyncio.get_running_loop().call_later(heard.speech_end_s - perf_counter(), self._look)
-        with anyio.fail_after(len(question.pcm) / 2 / RATE_HZ + _ANSWER_S):
+        with anyio.move_on_after(len(question.pcm) / 2 / RATE_HZ + _ANSWER_S):
             await self._finished.wait()
+        if not self._finished.is_set():
+            heard.outcome = f"no end; the last event was {self._last}"
+            await self._socket.send(json.dumps({"type": "interrupt"}))
         self._now = None
         return heard
 
@@ -114,7 +118,7 @@ class Caller:
             await self._socket.send(json.dumps({"type": "interrupt"}))
 
     def _event(self, heard: Heard, event: dict[str, Any], now_s: float) -> None:
-        kind = event["type"]
+        kind = self._last = event["type"]
         if kind == "speech.stopped":
             heard.stopped_s = now_s
             heard.cut = heard.cut or now_s < heard.speech_end_s

@@ -38,6 +38,8 @@ from jackfield.cli.configuration import STARTER
 from tests.server_process import ServerProcess
 
 ENOUGH_S: Final = 0.3
+LONG_S: Final = 15.0
+"""What the caller hears of an answer before they interrupt it, in one conversation."""
 PAUSE_S: Final = 0.5
 NO_LIMITS: Final = "\n[limits]\nenabled = false\n"
 
@@ -61,10 +63,10 @@ async def fresh(line: Line, questions: Sequence[Recording], into: Measurement) -
 
 
 async def following(line: Line, questions: Sequence[Recording], into: Measurement) -> None:
-    """Ask all questions in one call, each after the answer before was heard."""
+    """Ask all questions in one call, each when the answer before was heard or went on too long."""
     async with call(line.url, line.neighbours) as caller:
         for question in questions:
-            into.note(question, await caller.ask(question), caller)
+            into.note(question, await caller.ask(question, enough_s=LONG_S), caller)
             await anyio.sleep(PAUSE_S)
 
 
