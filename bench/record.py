@@ -28,6 +28,7 @@ def circumstances() -> dict[str, object]:
         f"{psutil.virtual_memory().total >> 30} GiB",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "load average": [round(load, 2) for load in os.getloadavg()],
+        "priority": _priority(),
     }
 
 
@@ -38,6 +39,13 @@ def write(file: Path, title: str, figures: Mapping[str, object], text: str) -> N
     file.write_text(json.dumps({"title": title, **about, "figures": figures}, indent=1) + "\n")
     lines = [f"# {title}", "", *(f"- {name}: {value}" for name, value in about.items()), "", text.strip()]
     file.with_suffix(".md").write_text("\n".join(lines) + "\n")
+
+
+def _priority() -> str:
+    """Whether the measurement came before other work of the machine."""
+    group = Path("/proc/self/autogroup")
+    grouped = group.read_text().partition("nice")[2].strip() if group.exists() else "0"
+    return f"nice {os.getpriority(os.PRIO_PROCESS, 0)}, as a group {grouped or 0}"
 
 
 def _git(*arguments: str) -> str:
