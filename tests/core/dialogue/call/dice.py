@@ -66,7 +66,7 @@ class RandomLLM:
         said = [(m.role == "user", m.content) for m in request.messages if m.role != "system"]
         mine = len(self.asked) + 1
         self.asked[mine] = Asked(said[-1][1], tuple(said[:-1]))
-        for number in range(self.dice.random.randint(1, 30)):
+        for number in range(self.dice.random.randint(15 if self.dice.kind else 1, 30)):
             await anyio.sleep(self.dice.delay_s(0.4))
             await self.dice.suffer()
             yield f"{mine}{self.dice.random.choice([' ', ', ', '. '])}" if number else f"{mine} "

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import Final
 
 from jackfield.contracts.call import ReplyFinished, ReplyStarted, ReplyText
+from jackfield.dialogue.call.phrases import error_tone
 from tests.core.dialogue.call.dice import LETTER_SAMPLES, RATE_HZ, RandomLLM, RandomTTS
 from tests.core.dialogue.call.questions import Questions
 from tests.core.dialogue.call.talk import Talk
 
-_TONE_VALUES: Final = 10
-"""The tone that stands for an apology has more values than that; other sound has one, or two at a seam."""
 _LEAST_LETTERS: Final = 3.5
 """Less than that of an answer is no word yet (0.2 s)."""
 
@@ -83,14 +83,17 @@ class Evidence:
         return numbers.pop() if numbers else None
 
     def _sound_is_fresh(self, item: int, number: int | None) -> None:
+        """It is that of the request, of an apology (0) and then, where there is no voice, the error tone."""
         ends_s = {e.item: at_s for at_s, e in self.talk.leg.told if isinstance(e, ReplyFinished)}
         for heard in self.talk.leg.heard:
-            if heard.item != item:
-                continue
-            samples = set(_samples(heard.pcm))
-            if len(samples) <= _TONE_VALUES:
-                assert samples <= {0, number or 0}, f"item {item}, request {number}, sounds of {samples}"
-            assert heard.at_s + len(heard.pcm) / 2 / RATE_HZ <= ends_s[item] + 0.001, f"item {item} goes on"
+            if heard.item == item:
+                assert heard.at_s + len(heard.pcm) / 2 / RATE_HZ <= ends_s[item] + 0.001, (
+                    f"item {item} goes on"
+                )
+        samples = _samples(self.talk.leg.heard_pcm(item))
+        rest = list(dropwhile(lambda sample: sample in (0, number), samples))
+        tone = error_tone(RATE_HZ).find(struct.pack(f"<{len(rest)}h", *rest))
+        assert tone >= 0, f"item {item}, request {number}, sounds of {set(rest)}"
 
     def _is_what_was_heard(self, event: ReplyFinished, number: int) -> None:
         """The text is as long as what was heard of the voice, give or take an estimate of a word."""

@@ -29,7 +29,7 @@ class Questions:
         self._failed = False
         """Whether something of the current item went wrong: then the question counts as answered."""
         self._taken_back = -1
-        """The event before which, at the latest, all that was said was taken back."""
+        """The event that came of it when all that was said was taken back."""
         self._typed_at = -1
         self._speaking = False
         self._utterances = 0
@@ -37,10 +37,13 @@ class Questions:
 
     def of_items(self, told: Sequence[tuple[float, CallEvent]]) -> dict[int, str]:
         """Give the question of each item; empty where there was none."""
-        for at, (_, event) in enumerate(told):
+        for at, (at_s, event) in enumerate(told):
             while self._typed and self._typed[0][0] <= at:
                 self._type(at, self._typed.pop(0)[1])
-            self._follow(at, event)
+            if isinstance(event, CallTrouble) and event.code.startswith("stt"):
+                self._take_back(at + 1 if at + 1 < len(told) and told[at + 1][0] == at_s else -1)
+            else:
+                self._follow(at, event)
         return self._asked
 
     def _type(self, at: int, text: str) -> None:
@@ -67,8 +70,6 @@ class Questions:
                 unanswered = " ".join(self._open)
                 assert text.startswith(unanswered), f"{text!r} does not begin with {unanswered!r}"
                 self._open = [text]
-            case CallTrouble(code) if code.startswith("stt"):
-                self._take_back(at + 1)
             case CallTrouble():
                 self._failed = True
             case ReplyStarted(item):

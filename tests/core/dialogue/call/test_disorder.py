@@ -56,8 +56,11 @@ async def happen(talk: Talk, evidence: Evidence, dice: Dice, number: int) -> Non
             talk.call.hang_up()
 
 
-async def calm(talk: Talk, dice: Dice, turns: str) -> None:
-    """Let nothing bad happen any more: whatever the call was at, it comes to an end, and answers."""
+async def calm(talk: Talk, dice: Dice, turns: str, min_words: int) -> None:
+    """Let nothing bad happen any more: whatever the call was at, it comes to an end, and answers.
+
+    Where it takes more than one word to interrupt an answer, one word does not.
+    """
     dice.kind = True
     talk.call.mute(on=False)
     talk.call.end_speech()
@@ -70,6 +73,9 @@ async def calm(talk: Talk, dice: Dice, turns: str) -> None:
         await talk.say(0.5)
         if turns == "explicit":
             talk.call.end_speech()
+        elif min_words:
+            await talk.hush(0.8)
+            await talk.say(0.2)
         await talk.hush(30)
         assert [e.outcome for e in talk.leg.events(ReplyFinished) if e.item > before] == ["ok"]
     dice.kind = False
@@ -91,7 +97,7 @@ async def converse(folder: Path, seed: int, turns: str, min_words: int) -> set[E
             while left > 0 and talk.reason is None:
                 left -= 1
                 await happen(talk, evidence, dice, left)
-            await calm(talk, dice, turns)
+            await calm(talk, dice, turns, min_words)
             talk.call.hang_up()
             await talk.ended.wait()
             reasons.add(talk.reason or "hung_up")
