@@ -302,9 +302,9 @@ async def main(options: argparse.Namespace) -> None:
         for row in await MEASUREMENTS[name](extent):
             rows.append(row)
             print(f"{row.what}: {row.floor} | {row.jackfield} | {row.required}", flush=True)
-    if options.write:
-        figures = {row.what: {FLOOR: row.floor, JACKFIELD: row.jackfield} for row in rows}
-        record.write(record.RESULTS / "calls.json", "Live calls beside the floor", figures, table(rows))
+        if options.write:
+            figures = {row.what: {FLOOR: row.floor, JACKFIELD: row.jackfield} for row in rows}
+            record.write(record.RESULTS / "calls.json", "Live calls beside the floor", figures, table(rows))
 
 
 if __name__ == "__main__":
