@@ -20,7 +20,7 @@ from jackfield.testing.cancellation import (
     assert_places_are_free,
 )
 from jackfield.testing.suite import ODD_TEXTS
-from jackfield.testing.tts_pieces import PiecesTests, Speech, assert_takes_as_long, read
+from jackfield.testing.tts_pieces import PiecesTests, Speech, assert_same_sound, assert_takes_as_long, read
 
 
 async def speech_of(tts: TTS, text: str, settings: SpeechSettings | None = None) -> Speech:
@@ -89,8 +89,7 @@ class TTSSuite(PiecesTests):
             for text in texts:
                 tasks.start_soon(speak, text)
         for text, expected in zip(texts, alone, strict=True):
-            if self.deterministic:
-                assert together[text].pcm == expected.pcm
+            assert_same_sound(together[text], expected, wanted=self.deterministic)
             assert_takes_as_long(together[text], expected)
 
     async def test_cancelled_halfway_the_caller_has_control_at_once(self, tts: TTS) -> None:
