@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -25,6 +25,9 @@ from jackfield.server.panel import DoorPanel, Parts
 logger = logging.getLogger(__name__)
 
 _CLEANUP_S: Final = 60.0
+_COLLECT_AFTER: Final = 10_000
+"""Objects after which the collector looks for cycles among the newest; Python's own 700 make it look for
+them many times in a second of 250 calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,26 @@ async def open_server(running: Running) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _working(running: Running) -> AsyncIterator[None]:
     """Do the background work, everything being open."""
-    gc.collect()
-    gc.freeze()  # what was loaded stays; later collections need not look at it
-    try:
+    with _rare_collections():
         async with anyio.create_task_group() as tasks:
             for name, work in _background(running):
                 tasks.start_soon(_keep_apart, name, work, name=name)
             running.bus.publish(ServerStarted())
             yield
             tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector pause the server less: it neither looks at what was loaded nor so often."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()  # what was loaded stays
+    gc.set_threshold(_COLLECT_AFTER, *thresholds[1:])
+    try:
+        yield
     finally:
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 

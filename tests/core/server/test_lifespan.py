@@ -112,8 +112,11 @@ async def test_a_server_of_text_makes_no_audio_folder(tmp_path: Path) -> None:
 
 
 async def test_what_was_loaded_is_out_of_the_collectors_sight_while_serving() -> None:
+    usual = gc.get_threshold()
     async with serving(assembly(door(nothing))):
         assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] > usual[0]
+    assert gc.get_threshold() == usual
 
 
 class Working(TrialDoor):
