@@ -179,7 +179,7 @@ async def test_an_answer_that_was_heard_is_stored_though_the_caller_has_gone_mea
 ) -> None:
     async with lines.phone() as phone:
         await while_the_answer_is_stored(lines, phone)
-        await cut(phone.connection)
+        await say_goodbye(phone.connection)  # returns when the server has taken note
     await anyio.wait_all_tasks_blocked()
     lines.parts.store.well.set()
     async with lines.phone() as phone:
