@@ -48,7 +48,7 @@ def run(events: int, seed: int) -> Result:
     options = ["-v", "--tb=short", "--show-capture=no", "-p", "no:cacheprovider"]
     settings = {"JACKFIELD_DISORDER": str(events), "JACKFIELD_DISORDER_SEED": str(seed)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, _TEST],
+        [sys.executable, "-m", "pytest", "--no-header", *options, _TEST],
         cwd=_ROOT,
         env=os.environ | settings,
         stdout=subprocess.PIPE,
