@@ -69,9 +69,11 @@ soak: $(TEST_STAMP) ## Hold fifty calls for ten minutes, then let everything go 
 # what follows from them.
 COMPILE := uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make requirements'
+# The extras beside `local` whose plugins the tests run.
+TESTED := openai azure-speech sphinx pyttsx3 redis postgresql azure-sql encryption
 .PHONY: requirements
 requirements: ## Compile the requirement files from pyproject.toml. Needs uv.
-	$(COMPILE) pyproject.toml --extra local --extra llama-cpp --group test \
+	$(COMPILE) pyproject.toml --extra local --extra llama-cpp $(addprefix --extra ,$(TESTED)) --group test \
 		--no-emit-package llama-cpp-python --output-file requirements/test.txt
 	$(COMPILE) pyproject.toml --extra local --group setup \
 		--constraint requirements/test.txt --output-file requirements/run.txt
