@@ -40,9 +40,9 @@ setup: ## Install into .venv what `make run` needs, without models.
 	@$(MAKE) --silent $(RUN_STAMP)
 
 .PHONY: test
-test: $(TEST_STAMP) ## Install what the tests need and run them. ARGS='-k name' goes to pytest.
+test: $(TEST_STAMP) ## Install what the tests need and run them. ARGS='-n 0 -k name' goes to pytest.
 	@$(BIN)/jackfield models fetch
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 .PHONY: lint
 lint: $(TEST_STAMP) ## Check style, types and the borders between the rooms.

@@ -324,11 +324,11 @@ def make_llm(options, site):
 
 
 def test_a_wrapper_of_an_extension_applies_to_every_driver(shop: PluginShop) -> None:
-    shop.add("extension", "chaos", WRAPPER.format(name="chaos"))
+    shop.add("extension", "wrapping", WRAPPER.format(name="wrapping"))
     for name in ("parrot", "magpie"):
         shop.add_llm(name)
     loader = Loader()
-    loader.load("extension", "chaos", "extension.1")
+    loader.load("extension", "wrapping", "extension.1")
 
     for name in ("parrot", "magpie"):
         built = make(loader, name)
@@ -338,9 +338,9 @@ def test_a_wrapper_of_an_extension_applies_to_every_driver(shop: PluginShop) -> 
 
 
 def test_loaders_know_nothing_of_each_other(shop: PluginShop) -> None:
-    shop.add("extension", "chaos", WRAPPER.format(name="chaos"))
+    shop.add("extension", "wrapping", WRAPPER.format(name="wrapping"))
     shop.add_llm("parrot")
-    Loader().load("extension", "chaos", "extension.1")
+    Loader().load("extension", "wrapping", "extension.1")
 
     assert type(make(Loader(), "parrot")).__name__ == "LLM"
 
@@ -455,7 +455,7 @@ def test_looking_for_the_owner_of_an_option_survives_broken_plugins_and_wraps_no
     shop: PluginShop,
 ) -> None:
     shop.add("extension", "broken", "raise RuntimeError")
-    shop.add("extension", "chaos", WRAPPER.format(name="chaos"))
+    shop.add("extension", "wrapping", WRAPPER.format(name="wrapping"))
     shop.add(
         "extension",
         "calm",
