@@ -9,6 +9,8 @@ from typing import Final
 
 from sentencex import get_sentence_boundaries
 
+from jackfield.dialogue.breath import SOONEST_CHARS, breath
+
 _ENDERS: Final = frozenset(".!?;…。！？｡．।॥؟۔።፧։។།\n")  # full stops of other scripts are meant
 _LONGEST: Final = 400
 """Characters after which a sentence is cut at a space, so that speech begins all the same."""
@@ -43,7 +45,8 @@ class Pieces:
     """Takes text as it comes and gives whole sentences, looking only at what was not given yet.
 
     Joined they are the text, white space included, but for what cannot be spoken at its end. With
-    `first_clause` the first piece ends with the first clause that is long enough, if that is sooner.
+    `first_clause` the first piece ends with the first clause that is long enough, if that is sooner, and a
+    clause of more than about sixty characters is cut where a speaker could take breath.
     """
 
     def __init__(self, language: str | None, *, first_clause: bool = False) -> None:
@@ -54,6 +57,8 @@ class Pieces:
         clause_marks = _CLAUSE_MARKS | {" "} if spaces else _CLAUSE_MARKS
         self._marks = _ENDERS | clause_marks if first_clause else _ENDERS
         self._first_clause = first_clause
+        self._unlooked = SOONEST_CHARS if first_clause else self._longest
+        """Characters of the rest that need no look when they have no mark."""
         self._unspoken = ""
         """What comes before the rest and cannot be spoken alone."""
         self._rest = ""
@@ -63,10 +68,10 @@ class Pieces:
     def add(self, text: str) -> list[str]:
         """Take more text; gives the sentences that are complete now."""
         self._rest += text
-        if not self._doubtful and self._marks.isdisjoint(text) and len(self._rest) <= self._longest:
+        if not self._doubtful and self._marks.isdisjoint(text) and len(self._rest) <= self._unlooked:
             return []  # the usual case, a word in the middle of a sentence, costs no more than this
         self._doubtful = self._is_doubtful()
-        if not self._doubtful and len(self._rest) <= self._longest:
+        if not self._doubtful and len(self._rest) <= self._longest and not self._is_breathless():
             return []
         pieces = self._cut()
         self._doubtful = self._is_doubtful()
@@ -76,6 +81,9 @@ class Pieces:
         if not _ENDERS.isdisjoint(self._rest):
             return True
         return not self._marks.isdisjoint(self._rest[_LEAST_CHARS - 1 :])  # sooner no clause is long enough
+
+    def _is_breathless(self) -> bool:
+        return self._first_clause and breath(self._rest, self._language) is not None
 
     def end(self) -> list[str]:
         """Give what is left, once no more text comes."""
@@ -87,7 +95,7 @@ class Pieces:
         sentences = self._sentences()
         pieces: list[str] = []
         for at, sentence in enumerate(sentences):
-            if self._first_clause and (end := self._clause_end(sentence)):
+            if self._first_clause and (end := self._first_end(sentence)):
                 pieces += self._given(sentence[:end])
                 self._rest = sentence[end:] + "".join(sentences[at + 1 :])
                 return pieces + self._cut()
@@ -112,6 +120,13 @@ class Pieces:
             sentence = sentence[at:]
         return [*sentences, sentence + (lines[-1] if lines else "")]
 
+    def _first_end(self, sentence: str) -> int:
+        """Where the first piece ends, 0 if that cannot be told."""
+        end, pause = self._clause_end(sentence), breath(sentence, self._language)
+        if pause is None or 0 < end <= pause.known_by:
+            return end
+        return pause.at if _is_spoken(sentence[: pause.at]) else end
+
     def _clause_end(self, sentence: str) -> int:
         """Where the first clause that is long enough ends, 0 if it does not."""
         indent = len(sentence) - len(sentence.lstrip())
@@ -131,7 +146,7 @@ class Pieces:
                 self._unspoken = piece
                 continue
             self._first_clause = False
-            self._marks = _ENDERS
+            self._marks, self._unlooked = _ENDERS, self._longest
             yield piece
 
 

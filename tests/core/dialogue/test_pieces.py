@@ -131,6 +131,31 @@ FIRST_CLAUSES = {
     "arabic": ("ar", "اليوم الطقس جميل جدا، فلنذهب معا.", "اليوم الطقس جميل جدا،"),
     "hindi": ("hi", "आज मौसम बहुत अच्छा है, चलो चलते हैं।", "आज मौसम बहुत अच्छा है,"),
     "amharic": ("am", "ዛሬ የአየር ሁኔታው በጣም ጥሩ ነው፣ እንሂድ።", "ዛሬ የአየር ሁኔታው በጣም ጥሩ ነው፣"),
+    "long clause": (
+        "en",
+        "Music is a universal language that transcends borders and cultures. It is old.",
+        "Music is a universal language",
+    ),
+    "long clause with a late comma": (
+        "en",
+        "A library is a vast repository of knowledge and resources, often used.",
+        "A library is a vast repository of knowledge and resources,",
+    ),
+    "clause that is not that long": (
+        "en",
+        "The boiling point of water is a hundred degrees. Ice melts at zero of them.",
+        "The boiling point of water is a hundred degrees.",
+    ),
+    "item of a list": (
+        "en",
+        "1. Music is a universal language that transcends borders and cultures.",
+        "1. Music is a universal language",
+    ),
+    "long chinese": (
+        "zh",
+        "昨天下午我没有去公园散步因为天气预报说会下很大的雨。",
+        "昨天下午我没有去公园散步",
+    ),
     "thai": ("th", "สวัสดีครับ วันนี้อากาศดีมาก คุณสบายดีไหม", "สวัสดีครับ วันนี้อากาศดีมาก"),
 }
 
@@ -179,6 +204,14 @@ def test_a_clause_is_given_as_soon_as_the_next_begins() -> None:
     assert cutter.add("The capital of Italy,") == []
     assert cutter.add(" my") == ["The capital of Italy, "]
     assert cutter.add(" friend, is") == []
+
+
+def test_a_long_clause_is_cut_before_it_ends() -> None:
+    cutter = Pieces("en", first_clause=True)
+
+    assert cutter.add("Music is a universal language that transcends borders and") == []
+    assert cutter.add(" ") == ["Music is a universal language "]
+    assert cutter.add("cultures, the human experience and the power that connects all people ") == []
 
 
 @pytest.mark.parametrize("first_clause", [False, True])

@@ -15,7 +15,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from jackfield.assembly import Built
 from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.audio.resample import Resampler
+from jackfield.audio.silence import EndTrimmer
 from jackfield.contracts.tts import TTS, IncrementalTTS, SpeechMark, SpeechSettings, TTSOutput
+from jackfield.dialogue.breath import breaks_off
 from jackfield.dialogue.call.heard import Passage, heard_text
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import ProviderBadReply, ProviderTimedOut
@@ -31,10 +33,11 @@ _LONGEST_S: Final = 3600.0
 class Mouth:
     """Speaks one answer with one voice.
 
-    `sink` is given the sound at `rate_hz`, in order, at most a tenth of a second at once. `ahead_s` tells
-    how many seconds of it were not heard yet: while they are more than `ahead_limit_s`, the voice rests.
-    It may be silent for `first_s` seconds while it has something to say. The stage `first_sentence` of the
-    waterfall is noted here; when sound is heard first is for the owner of the sink to say.
+    `sink` is given the sound at `rate_hz`, in order, about a tenth of a second at once. `ahead_s` tells how
+    many seconds of it were not heard yet: while they are more than `ahead_limit_s`, the voice rests. It may
+    be silent for `first_s` seconds while it has something to say. A piece that breaks off within a clause
+    is spoken without the silence at its end. The stage `first_sentence` of the waterfall is noted here; when
+    sound is heard first is for the owner of the sink to say.
     """
 
     def __init__(  # noqa: PLR0913  # an answer has just so many sides
@@ -58,6 +61,9 @@ class Mouth:
         self._first_s = first_s
         self._waterfall = waterfall
         self._resampler = Resampler(voice_hz, rate_hz)
+        self._voice_hz = voice_hz
+        self._trimmer: EndTrimmer | None = None
+        """For a piece that the next one is to follow without a pause."""
         self._chunk_bytes = int(voice_hz * _CHUNK_S) * WIDTH_BYTES
         self._bytes_per_s = rate_hz * WIDTH_BYTES
         self._given_bytes = 0
@@ -102,6 +108,7 @@ class Mouth:
     async def _speak_piece(self, tts: TTS, piece: str) -> None:
         passage = self._begin(piece)
         await self._room()
+        self._trimmer = EndTrimmer(self._voice_hz) if breaks_off(piece) else None
         await self._take(partial(tts.synthesize, piece.strip(), self._settings), passage)
 
     async def _speak_on(self, tts: IncrementalTTS, pieces: MemoryObjectReceiveStream[str]) -> None:
@@ -157,6 +164,9 @@ class Mouth:
                     continue
                 await self._resample(output, passage)
                 await self._room()
+        if self._trimmer is not None:
+            trimmer, self._trimmer = self._trimmer, None
+            await self._resample(trimmer.end(), passage)
         passage.complete = True
 
     async def _next(self, outputs: AsyncGenerator[TTSOutput, None]) -> TTSOutput | None:
@@ -177,7 +187,10 @@ class Mouth:
         for start in range(0, len(pcm), self._chunk_bytes):
             if start:
                 await checkpoint()
-            self._give(self._resampler.feed(pcm[start : start + self._chunk_bytes]))
+            chunk = pcm[start : start + self._chunk_bytes]
+            if self._trimmer is not None:
+                chunk = self._trimmer.feed(chunk)
+            self._give(self._resampler.feed(chunk))
             passage.duration_s = self.given_s - passage.start_s
 
     def _give(self, pcm: bytes) -> None:

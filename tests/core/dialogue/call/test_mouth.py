@@ -23,6 +23,8 @@ pytestmark = pytest.mark.anyio
 
 RATE_HZ = 16_000
 SECOND = bytes(2 * RATE_HZ)
+TONE = b"\x00\x10\x00\xf0" * (RATE_HZ // 2)
+"""A second too."""
 
 
 @pytest.fixture
@@ -151,6 +153,17 @@ async def test_pieces_are_spoken_one_after_the_other() -> None:
     assert leg.given_s == mouth.given_s == 3.0
     assert mouth.text == "One two. Three four. Five."
     assert mouth.heard_text(2.0) == "One two. Three four."
+
+
+@pytest.mark.parametrize(("piece", "end_s"), [("One two ", 1.03), ("One two, ", 1.5), ("One two. ", 1.5)])
+async def test_a_piece_that_breaks_off_is_followed_without_a_pause(piece: str, end_s: float) -> None:
+    tts, leg = Script(lambda text: [TONE, SECOND[:RATE_HZ]] if text != "three." else [TONE]), Leg()
+    mouth = mouth_of(tts, leg)
+
+    await say(mouth, piece, "three.")
+
+    assert leg.given_s == pytest.approx(end_s + 1.0)
+    assert mouth.heard_text(end_s) == piece.strip()
 
 
 async def test_sound_comes_at_the_rate_of_the_leg() -> None:
