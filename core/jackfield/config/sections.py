@@ -118,6 +118,11 @@ class SessionSection(ProviderSection):
     ids: Literal["client", "server"] = Field(
         "client", description="Who makes session ids; `server` refuses ids that it did not issue."
     )
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="Encrypts expiring conversations in the store: 32 random bytes in base64, or several "
+        "such keys with commas between, of which the first encrypts and all decrypt.",
+    )
 
 
 class AudioSection(Section):

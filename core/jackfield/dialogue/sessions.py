@@ -24,6 +24,7 @@ from jackfield.contracts.session import (
     Windows,
 )
 from jackfield.contracts.turn import ConversationRef
+from jackfield.dialogue.encryption import Cipher, EncryptedShared, EncryptedWindows, keys_of
 from jackfield.dialogue.lifetimes import Lifetimes
 from jackfield.errors import ProviderTimedOut, StoreUnavailable
 from jackfield.plugin import Role
@@ -59,6 +60,8 @@ class SessionService:
         self.records = cast("Records | None", found.get("records"))
         self.signals = cast("Signals | None", found.get("signals"))
         self.shared = cast("Shared | None", found.get("shared"))
+        if settings.encryption_key:
+            self._encrypt(Cipher(keys_of(settings.encryption_key)))
         self._secret = secret
         self._issuing_key = secret or secrets.token_bytes(32)
         self._settings = settings
@@ -66,6 +69,13 @@ class SessionService:
         self._lifetimes = Lifetimes(settings.ttl_seconds, metrics, publish)
         self._keys = lru_cache(_DIGESTS_KEPT)(self._key)
         self._pseudonyms = lru_cache(_DIGESTS_KEPT)(self._pseudonym)
+
+    def _encrypt(self, cipher: Cipher) -> None:
+        """Let no text of what is kept for a while reach the stores."""
+        if self.windows is not None:
+            self.windows = EncryptedWindows(self.windows, cipher)
+        if self.shared is not None:
+            self.shared = EncryptedShared(self.shared, cipher)
 
     def key(self, conversation: ConversationRef) -> str:
         """The key under which a conversation is stored: a digest of mount, user and session id."""

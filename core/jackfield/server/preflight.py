@@ -12,6 +12,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from jackfield.config.sections import Config
+from jackfield.dialogue.encryption import keys_of
 from jackfield.errors import Problem
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ def check_exposure(config: Config) -> list[Problem]:
 
 
 def check_parts(config: Config) -> list[Problem]:
-    """Find what voice needs and this installation lacks, and TLS files that cannot be read."""
-    problems = list(_tls(config))
+    """Find what voice or encryption need and this installation lacks, and keys that cannot be used."""
+    problems = [*_tls(config), *_encryption(config)]
     if config.stt is not None or config.tts is not None:
         try:
             import av  # noqa: F401  # heavy, and not needed by a server of text
@@ -38,6 +39,22 @@ def check_parts(config: Config) -> list[Problem]:
             message = "Voice needs the decoder PyAV, which cannot be imported."
             problems.append(Problem(section, message, "pip install 'jackfield[audio]'"))
     return problems
+
+
+def _encryption(config: Config) -> Iterator[Problem]:
+    secret = config.session.encryption_key
+    if secret is None:
+        return
+    section = "session.encryption_key"
+    try:
+        keys_of(secret)
+        import cryptography  # noqa: F401  # whoever encrypts nothing need not have it
+    except ValueError as error:
+        fix = 'Make one: python -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'
+        yield Problem(section, str(error), fix)
+    except ImportError:
+        message = "Encryption needs the package cryptography, which cannot be imported."
+        yield Problem(section, message, "pip install 'jackfield[encryption]'")
 
 
 def listens_publicly(host: str) -> bool:

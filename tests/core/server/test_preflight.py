@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -71,3 +73,23 @@ def test_voice_without_a_decoder_names_what_to_install(monkeypatch: pytest.Monke
     (problem,) = check_parts(config({}, stt={"use": "scripted"}))
     assert (problem.section, problem.fix) == ("stt", "pip install 'jackfield[audio]'")
     assert check_parts(config({})) == []
+
+
+def test_an_encryption_key_that_is_none_is_refused_with_the_way_to_make_one() -> None:
+    (problem,) = check_parts(config({}, session={"encryption_key": "swordfish"}))
+    assert problem.section == "session.encryption_key"
+    assert "32 bytes" in problem.message
+    assert "swordfish" not in str(problem)
+    made = subprocess.run(
+        shlex.split(problem.fix.removeprefix("Make one: ")), check=True, capture_output=True, text=True
+    )
+    assert check_parts(config({}, session={"encryption_key": made.stdout.strip()})) == []
+
+
+def test_encryption_without_its_package_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    (problem,) = check_parts(config({}, session={"encryption_key": "A" * 43 + "="}))
+    assert (problem.section, problem.fix) == (
+        "session.encryption_key",
+        "pip install 'jackfield[encryption]'",
+    )
