@@ -14,8 +14,7 @@ from tests.server_process import ServerProcess
 
 MODELS: Final = ("smollm2-135m-instruct", "whisper-tiny.en", "piper-en-us-joe", "silero-vad")
 
-# The transcript, so that it can be compared; an answer short enough to wait for; no rates, for one client
-# asks everything.
+# The transcript, so that it can be compared; no rates, for one client asks everything.
 _FOR_TESTS: Final = """
 [transport.options]
 include_transcript = true
@@ -31,8 +30,7 @@ class OfflineServer(ServerProcess):
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
         file = folder / "jackfield.toml"
-        text = STARTER.read_text().replace("temperature = 0.0\n", "temperature = 0.0\nmax_tokens = 96\n")
-        file.write_text(text + _FOR_TESTS)
+        file.write_text(STARTER.read_text() + _FOR_TESTS)
         super().__init__(folder, [str(file), "--port", "0"], os.environ)
 
     def ask(self, message: str) -> str:
