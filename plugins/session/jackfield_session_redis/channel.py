@@ -1,0 +1,90 @@
+"""Who listens to a channel, and what they have been told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import anyio
+
+from jackfield.contracts.session import Signal
+from jackfield_session_redis.jsontext import from_json
+
+_NO_PAYLOAD: Final = b"{}"
+
+
+class Subscription:
+    """One listener. Iterating waits for the next signal; what it had no time for is dropped, oldest first."""
+
+    def __init__(self, max_waiting: int) -> None:
+        self._waiting: deque[tuple[int, bytes]] = deque(maxlen=max_waiting)
+        self._wake = anyio.Event()
+        self._closed = False
+        self.told = False
+        """Whether it was ever offered a signal, so that a gap before the next one would show."""
+
+    def offer(self, number: int, payload: bytes) -> None:
+        self.told = True
+        self._waiting.append((number, payload))
+        self._wake.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake.set()
+
+    def __aiter__(self) -> AsyncIterator[Signal]:
+        return self
+
+    async def __anext__(self) -> Signal:
+        while not self._waiting and not self._closed:
+            self._wake = anyio.Event()
+            await self._wake.wait()
+        if self._closed:
+            raise StopAsyncIteration
+        number, payload = self._waiting.popleft()
+        return Signal(number, from_json(payload))
+
+
+@dataclass(slots=True)
+class Channel:
+    """The listeners of a channel, and the number up to which they know it."""
+
+    newest: int
+    subscriptions: list[Subscription] = field(default_factory=list)
+    heard: anyio.Event = field(default_factory=anyio.Event)
+    """Set while Redis delivers the channel."""
+    lost: bool = False
+    """Whether the connection was lost, and what was missed has not been told yet."""
+    doubtful: bool = False
+    """Whether the number that Redis knows says too little of what was missed."""
+    _replayed: int = 0
+
+    def deliver(self, signal: bytes) -> None:
+        """Tell everybody what was published just now, unless it was replayed already."""
+        number, payload = split(signal)
+        if number > self._replayed:
+            self._tell(number, payload)
+
+    def replay(self, signal: bytes) -> None:
+        """Tell everybody the last signal of the channel, if it was missed; a gap before it shows."""
+        number, payload = split(signal)
+        if number <= self.newest:
+            return
+        for subscription in self.subscriptions:
+            if not subscription.told and number > self.newest + 1:
+                subscription.offer(self.newest, _NO_PAYLOAD)
+        self._replayed = number
+        self._tell(number, payload)
+
+    def _tell(self, number: int, payload: bytes) -> None:
+        self.newest = number
+        for subscription in self.subscriptions:
+            subscription.offer(number, payload)
+
+
+def split(signal: bytes | None) -> tuple[int, bytes]:
+    """Give number and payload of what Redis keeps of a channel; it may keep nothing."""
+    number, _, payload = (signal or b"0").partition(b" ")
+    return int(number), payload or _NO_PAYLOAD

