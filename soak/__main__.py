@@ -1,6 +1,7 @@
-"""Long proofs: calls that go on for minutes over real sockets, and calls in which everything goes wrong.
+"""Long proofs: calls that go on for minutes, calls in which everything goes wrong, stores that are killed.
 
-    python -m soak [--only endurance chaos] [--minutes 10] [--calls 50] [--events 10000] [--seed N] [--write]
+    python -m soak [--only endurance chaos crash] [--minutes 10] [--calls 50] [--events 10000]
+                   [--stores redis] [--kills 100] [--seed N] [--write]
 
 The exit code is 0 when everything holds, 1 when not, 130 when Ctrl-C ended it.
 """
@@ -17,7 +18,9 @@ import uvloop
 
 from bench import record
 from soak import chaos
+from soak.crash import crash
 from soak.endurance import endure
+from soak.stores import SUBJECTS
 
 
 def endurance(arguments: argparse.Namespace) -> bool:
@@ -37,7 +40,21 @@ def disorder(arguments: argparse.Namespace) -> bool:
     return result.passed
 
 
-PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {"endurance": endurance, "chaos": disorder}
+def crashes(arguments: argparse.Namespace) -> bool:
+    """Kill stores under load; says whether everything held."""
+    results = [uvloop.run(crash(name, arguments.kills, arguments.seed)) for name in arguments.stores]
+    if arguments.write:
+        for result in results:
+            title = f"Crash: {result.store} killed {result.kills} times"
+            _write(f"crash-{result.store}", title, result.figures(), result.lines)
+    return not any(result.problems() for result in results)
+
+
+PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
+    "endurance": endurance,
+    "chaos": disorder,
+    "crash": crashes,
+}
 
 
 def _write(name: str, title: str, figures: Mapping[str, object], lines: Sequence[str]) -> None:
@@ -53,6 +70,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the endurance trial")
     parser.add_argument("--calls", type=int, default=50, help="calls at once")
     parser.add_argument("--events", type=int, default=10_000, help="random events in each of four tests")
+    parser.add_argument("--stores", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), help="stores killed")
+    parser.add_argument("--kills", type=int, default=100, help="how many times each store is killed")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats a trial's dice")
     parser.add_argument("--write", action="store_true", help="keep the raw output in bench/results")
     arguments = parser.parse_args()
