@@ -190,7 +190,8 @@ class _Assembler:
     def _site(self, section: str, plugin: Plugin, mount: str = "") -> Site:
         logger = logging.getLogger(f"jackfield.{plugin.info.kind}.{plugin.info.name}")
         others = {extension.info.name: options for _, extension, options, _ in self._extensions}
-        return Site(section, plugin.info.name, logger, mount, others)
+        production = self._config.server.environment == "production"
+        return Site(section, plugin.info.name, logger, mount, others, production)
 
     def _providers(self, kind: Kind, chain: ChainSection | None) -> Providers[Any]:
         if chain is None:

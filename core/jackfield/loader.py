@@ -21,6 +21,7 @@ from jackfield import hookspecs
 from jackfield.config.validation import problems_of
 from jackfield.conformity import CONTRACTS, EXTENSION_CONTRACTS, ROLE_CONTRACTS, hold_to
 from jackfield.errors import (
+    ConfigError,
     JackfieldError,
     PluginCannotLoad,
     PluginCannotStart,
@@ -237,6 +238,8 @@ class Loader:
             return caller(options=options, site=site)
         except ImportError as error:
             raise PluginCannotLoad(missing_sdk(plugin.info, site.section, error)) from error
+        except (ConfigError, PluginError) as error:  # names section and fix itself
+            raise PluginCannotStart(*error.problems) from error
         except Exception as error:
             logger.debug("building %s failed", site.section, exc_info=True)
             if isinstance(error, JackfieldError | OSError):

@@ -63,6 +63,8 @@ class Capabilities:
     """Seconds within which a cancelled computation really stops."""
     max_concurrency: int | None = None
     """Requests it serves at once; further ones wait. None means it sets no bound of its own."""
+    lets_all_in: bool = False
+    """Authentication: is configured so that everybody is let in."""
 
 
 def _no_capabilities(_options: Options) -> Capabilities:
@@ -101,3 +103,5 @@ class Site:
     """Transports: prefix of all routes, without a trailing slash; empty at the root."""
     extensions: Mapping[str, Options] = field(default_factory=dict)
     """Options of every configured extension by name, for extensions that wrap a factory."""
+    production: bool = False
+    """Whether the server's environment is production, where weak secrets stop the start."""

@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
 
 from jackfield.assembly import Assembly, Built
-from jackfield.config.sections import Config, ServerSection
+from jackfield.config.sections import ServerSection
 from jackfield.contracts.auth import AuthRoutes
 from jackfield.errors import ConfigError, Problem
 from jackfield.server.errors import add_error_handlers
@@ -56,12 +56,13 @@ def create_app_in_part(assembly: Assembly, known: Sequence[Problem]) -> tuple[Fa
         if not known:
             raise
         logger.debug("the routes cannot be looked at while parts are missing", exc_info=True)
-        return None, _faults_of(assembly.config)
+        return None, _faults_of(assembly)
 
 
-def _faults_of(config: Config) -> list[Problem]:
-    """What the configuration alone shows to be wrong."""
-    return [*check_exposure(config), *check_parts(config)]
+def _faults_of(assembly: Assembly) -> list[Problem]:
+    """What shows to be wrong before there are routes."""
+    open_auths = [name for name, auth in assembly.auths.items() if auth.capabilities.lets_all_in]
+    return [*check_exposure(assembly.config, open_auths), *check_parts(assembly.config)]
 
 
 class _Builder:
@@ -82,7 +83,7 @@ class _Builder:
         self._labels: dict[Callable[..., Any], RouteLabel] = {}
 
     def build(self) -> FastAPI:
-        problems = _faults_of(self._assembly.config)
+        problems = _faults_of(self._assembly)
         app = self._empty_app()
         self._add_core_routes(app)
         problems += self._add_doors(app)

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Final
-
-from pydantic import SecretStr
 
 from jackfield.config.sections import Config
 from jackfield.dialogue.encryption import keys_of
 from jackfield.errors import Problem
+from jackfield.secrecy import weakness
 
 logger = logging.getLogger(__name__)
 
-_LEAST_CHARS: Final = 16
-_PLACEHOLDER: Final = re.compile(
-    r"(?i)(your[-_ ]|<your|change[-_ ]?me|placeholder|example|secret[-_ ]?key|insecure|password|todo|xxx)"
-)
 
+def check_exposure(config: Config, open_auths: Collection[str] = ()) -> list[Problem]:
+    """Find what must not be reachable by everybody: doors without authentication, weak secrets.
 
-def check_exposure(config: Config) -> list[Problem]:
-    """Find what must not be reachable by everybody: doors without authentication, weak secrets."""
-    return [*_open_doors(config), *_secrets(config), *_credentials(config)]
+    `open_auths` names sections of authentication that let everybody in.
+    """
+    doors = [*_open_doors(config, open_auths), *_open_auths(config, open_auths)]
+    return [*doors, *_secrets(config), *_credentials(config)]
 
 
 def check_parts(config: Config) -> list[Problem]:
@@ -67,13 +63,23 @@ def listens_publicly(host: str) -> bool:
         return True  # a name; whatever it resolves to, it is not known to be this machine alone
 
 
-def _open_doors(config: Config) -> Iterator[Problem]:
+def _open_auths(config: Config, open_auths: Collection[str]) -> Iterator[Problem]:
+    for name in open_auths:
+        use = config.auth[name].use
+        if config.server.environment == "production":
+            message = f'As configured, "{use}" lets everybody in, which production refuses.'
+            yield Problem(f"auth.{name}", message, "Give it the secrets that it asks for.")
+        else:
+            logger.warning("[auth.%s] %s lets everybody in; production refuses it", name, use)
+
+
+def _open_doors(config: Config, open_auths: Collection[str]) -> Iterator[Problem]:
     server = config.server
     if server.allow_anonymous or not listens_publicly(server.host):
         return
     for number, door in enumerate(config.transport, 1):
-        if door.auth is None:
-            message = f'{server.host} can be reached by others, and "{door.use}" has no authentication.'
+        if door.auth is None or door.auth in open_auths:
+            message = f'{server.host} can be reached by others, and "{door.use}" lets everybody in.'
             fix = "Give it `auth`, or listen on 127.0.0.1, or set allow_anonymous = true in [server]."
             yield Problem(f"transport.{number}", message, fix)
 
@@ -82,27 +88,16 @@ def _secrets(config: Config) -> Iterator[Problem]:
     server = config.server
     secrets = {"secret_key": server.secret_key, "metrics_token": server.metrics_token}
     for name, secret in secrets.items():
-        weakness = _weakness(secret)
-        if weakness is None:
+        weak = weakness(secret.get_secret_value()) if secret else None
+        if weak is None:
             continue
         if server.environment == "production":
             fix = 'Set a random one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
-            yield Problem(f"server.{name}", f"It {weakness}.", fix)
+            yield Problem(f"server.{name}", f"It {weak}.", fix)
         else:
-            logger.warning("server.%s %s; production refuses it", name, weakness)
+            logger.warning("server.%s %s; production refuses it", name, weak)
     if server.environment == "production" and (server.public_url or "").startswith("http://"):
         logger.warning("server.public_url is not https: clients' traffic can be read on its way")
-
-
-def _weakness(secret: SecretStr | None) -> str | None:
-    if secret is None:
-        return None
-    text = secret.get_secret_value()
-    if len(text) < _LEAST_CHARS:
-        return f"has fewer than {_LEAST_CHARS} characters"
-    if _PLACEHOLDER.match(text) or len(set(text)) < _LEAST_CHARS // 4:
-        return "looks like a placeholder"
-    return None
 
 
 def _credentials(config: Config) -> Iterator[Problem]:

@@ -39,6 +39,20 @@ def test_a_public_address_is_fine_when_the_file_says_so_or_the_door_is_guarded()
     assert check_exposure(Config.model_validate({"server": {"host": "0.0.0.0"}, **guarded})) == []
 
 
+def test_authentication_that_lets_everybody_in_guards_nothing() -> None:
+    guarded = {"transport": [{"use": "x", "auth": "a"}], "auth": {"a": {"use": "y"}}}
+    public = Config.model_validate({"server": {"host": "0.0.0.0"}, **guarded})
+    production = Config.model_validate({"server": {"environment": "production"}, **guarded})
+    private = Config.model_validate(guarded)
+
+    (exposed,) = check_exposure(public, ["a"])
+    (refused,) = check_exposure(production, ["a"])
+
+    assert exposed.section == "transport.1"
+    assert refused.section == "auth.a"
+    assert check_exposure(private, ["a"]) == []
+
+
 @pytest.mark.parametrize("secret", ["short", "your-secret-key-goes-here", "aaaaaaaaaaaaaaaaaaaaaaaa"])
 @pytest.mark.parametrize("name", ["secret_key", "metrics_token"])
 def test_weak_secrets_stop_production_alone(name: str, secret: str) -> None:
