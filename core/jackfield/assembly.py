@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from jackfield.chaining import Chaining
 from jackfield.config.sections import (
     ChainSection,
     Config,
@@ -27,6 +28,7 @@ from jackfield.contracts.vad import VAD
 from jackfield.errors import ConfigError, PluginError, Problem
 from jackfield.loader import Loader, Plugin
 from jackfield.plugin import ROLES, Capabilities, Kind, Options, Role, Site
+from jackfield.resilience.chains import Chains
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -39,6 +41,8 @@ class Built(Generic[T_co]):
     plugin: str
     capabilities: Capabilities
     object: T_co
+    members: tuple[Built[T_co], ...] = ()
+    """Those that a chain consists of, in their order; `object` then stands for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class Assembly:
     scanners: tuple[Built[Scanner], ...] = ()
     turn_wrappers: tuple[Built[TurnWrapper], ...] = ()
     observers: tuple[Built[Observer], ...] = ()
+    chains: Chains = field(default_factory=Chains)
+    """What is known of the providers that stand for each other."""
 
     def __iter__(self) -> Iterator[Built[object]]:
         """Every built object once, in the order of their stages."""
@@ -95,7 +101,8 @@ class Assembly:
 
         Stores come first, then all providers, then one after the other whatever may want either, doors last.
         """
-        providers: list[Built[Any]] = [*self.llm, *self.stt, *self.tts, *self.realtime]
+        whole: list[Built[Any]] = [*self.llm, *self.stt, *self.tts, *self.realtime]
+        providers = [part for built in whole for part in built.members or (built,)]
         providers += [self.vad] if self.vad else []
         rest: list[Built[Any]] = [*self.auths.values(), *self.extensions()]
         rest += [door.transport for door in self.doors]
@@ -139,6 +146,8 @@ class _Assembler:
         self._loader = Loader()
         self._problems: list[Problem] = []
         self._extensions: list[tuple[str, Plugin, Options, Capabilities]] = []
+        timeouts = config.timeouts
+        self._chains = Chains(timeouts.failover_seconds, timeouts.cooldown_seconds)
 
     def assemble(self) -> tuple[Assembly, list[Problem]]:
         config = self._config
@@ -153,6 +162,7 @@ class _Assembler:
             stores=self._stores(config.session),
             doors=self._doors(),
             auths=self._auths(),
+            chains=self._chains,
             **self._extension_objects(),
         )
         self._check_names(assembly)
@@ -196,16 +206,8 @@ class _Assembler:
     def _providers(self, kind: Kind, chain: ChainSection | None) -> Providers[Any]:
         if chain is None:
             return Providers()
-        default = self._build(kind, chain, kind)
-        named: dict[str, Built[Any] | None] = {}
-        for name, wanted in chain.named.items():
-            built = self._build(kind, wanted, f"{kind}.named.{name}")
-            for key in (name, *wanted.aliases):
-                if key in named:
-                    message = f'The name "{key}" is used twice.'
-                    self._problems.append(Problem(f"{kind}.named.{name}", message, "Give another."))
-                named[key] = built
-        return Providers(default, {name: built for name, built in named.items() if built})
+        chaining = Chaining(kind, self._build, self._chains, self._problems)
+        return Providers(*chaining.providers(chain))
 
     def _stores(self, session: SessionSection) -> dict[Role, Built[SessionStore]]:
         common = self._build("session", session, "session")

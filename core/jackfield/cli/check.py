@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
@@ -43,6 +44,7 @@ def _rows(assembly: Assembly) -> Iterator[tuple[str, str, str]]:
     for role, store in assembly.stores.items():
         roles.setdefault(id(store.object), []).append(role)
     doors = {id(door.transport.object): door for door in assembly.doors}
+    followers = _followers(assembly)
     for built in assembly:
         about = list(_abilities(built.capabilities))
         if served := roles.get(id(built.object)):
@@ -50,7 +52,15 @@ def _rows(assembly: Assembly) -> Iterator[tuple[str, str, str]]:
         if door := doors.get(id(built.object)):
             about.append(f"at {door.mount or '/'}")
             about.append(f"signed in by {door.auth}" if door.auth else "nobody signs in")
+        if then := followers.get(id(built.object)):
+            about.append(f"then {', '.join(map(_section, then))}")
         yield _section(built), built.plugin, ", ".join(about)
+
+
+def _followers(assembly: Assembly) -> dict[int, Sequence[Built[object]]]:
+    """For the first provider of each chain, those that are asked after it, in their order."""
+    whole: list[Built[Any]] = [*assembly.llm, *assembly.stt, *assembly.tts]
+    return {id(built.members[0].object): built.members[1:] for built in whole if built.members}
 
 
 def _section(built: Built[object]) -> str:

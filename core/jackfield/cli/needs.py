@@ -14,7 +14,7 @@ from jackfield.plugin import Kind
 
 if TYPE_CHECKING:
     from jackfield.config import Config
-    from jackfield.config.sections import ProviderSection
+    from jackfield.config.sections import ChainedSection, ProviderSection
 
 
 def needed_models(file: Path) -> list[str]:
@@ -45,8 +45,16 @@ def providers(config: Config) -> Iterator[tuple[Kind, str, ProviderSection]]:
         chain = getattr(config, kind)
         if chain is None:
             continue
-        yield kind, kind, chain
+        yield from _with_fallbacks(kind, kind, chain)
         for name, named in chain.named.items():
-            yield kind, f"{kind}.named.{name}", named
+            yield from _with_fallbacks(kind, f"{kind}.named.{name}", named)
     if config.vad is not None:
         yield "vad", "vad", config.vad
+
+
+def _with_fallbacks(
+    kind: Kind, section: str, wanted: ChainedSection
+) -> Iterator[tuple[Kind, str, ProviderSection]]:
+    yield kind, section, wanted
+    for number, fallback in enumerate(wanted.fallback, 1):
+        yield kind, f"{section}.fallback.{number}", fallback

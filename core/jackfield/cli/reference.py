@@ -32,6 +32,7 @@ _SECTIONS: Final[Sequence[tuple[str, type[BaseModel]]]] = (
     ("[server]", sections.ServerSection),
     ("[llm], [stt], [tts], [realtime]", sections.ChainSection),
     ("[llm.named.NAME] and the like", sections.NamedSection),
+    ("[[llm.fallback]], [[llm.named.NAME.fallback]] and the like", sections.ProviderSection),
     ("[vad]", sections.ProviderSection),
     ("[session]", sections.SessionSection),
     ("[assistant]", sections.AssistantSection),

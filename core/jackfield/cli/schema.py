@@ -63,7 +63,9 @@ def _placed(kind: Kind, rules: Iterable[dict[str, Any]]) -> dict[str, Any]:
     if not here["allOf"]:
         return {}
     if kind in _CHAINS:
-        return here | {"properties": {"named": {"additionalProperties": here}}}
+        chained = {"fallback": {"items": here}}
+        named = here | {"properties": chained}
+        return here | {"properties": chained | {"named": {"additionalProperties": named}}}
     if kind == "session":
         return here | {"properties": dict.fromkeys(ROLES, here)}
     if kind in ("transport", "extension"):

@@ -91,13 +91,21 @@ class ProviderSection(Section):
     options: dict[str, Any] = Field(default_factory=dict, description="The plugin's options.")
 
 
-class NamedSection(ProviderSection):
+class ChainedSection(ProviderSection):
+    """A provider, and those that stand in for it."""
+
+    fallback: tuple[ProviderSection, ...] = Field(
+        (), description="LLM, STT, TTS: providers that are asked in order when the one above fails."
+    )
+
+
+class NamedSection(ChainedSection):
     """A provider that is chosen by name."""
 
     aliases: tuple[str, ...] = Field((), description="Other names for it.")
 
 
-class ChainSection(ProviderSection):
+class ChainSection(ChainedSection):
     """The default provider of a kind, and others that are chosen by name."""
 
     named: dict[str, NamedSection] = Field(
@@ -161,6 +169,14 @@ class TimeoutsSection(Section):
     llm_total_seconds: Positive = Field(60, description="All waiting for the model in a turn.")
     tts_seconds: Positive = Field(30, description="First sound of a spoken piece.")
     tool_seconds: Positive = Field(30, description="One call of a tool.")
+    failover_seconds: Positive = Field(
+        8, description="Without useful output, after which the next provider of a chain is asked instead."
+    )
+    cooldown_seconds: Positive = Field(
+        5,
+        description="For which a provider of a chain that failed is left alone; doubles with each failure in "
+        "a row, up to 5 minutes.",
+    )
     store_seconds: Positive = Field(5, description="One operation of a session store.")
     request_seconds: Positive = Field(120, description="A whole HTTP request or WebSocket message.")
     shutdown_seconds: Positive = Field(10, description="Running turns when the server is asked to stop.")
@@ -243,6 +259,9 @@ class CallSection(Section):
     stt_seconds: Positive = Field(5, description="Transcript, from the end of the user's turn.")
     llm_first_seconds: Positive = Field(8, description="First output of the model.")
     tts_seconds: Positive = Field(5, description="First sound of a spoken piece.")
+    failover_seconds: Positive = Field(
+        3, description="Without useful output, after which the next provider of a chain is asked instead."
+    )
     idle_seconds: Positive = Field(600, description="Silence of the user that ends the call.")
     max_seconds: Positive = Field(3600, description="Length of a call.")
     max_calls: Count = Field(250, description="Calls at once; further ones are refused.")

@@ -100,6 +100,20 @@ class ProviderFailed(Event):
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderTookOver(Event):
+    """A provider that failed was left for the next of its chain, before it had said anything of use."""
+
+    left: str
+    """Section of the one that failed."""
+    section: str
+    """Section of the one that took over."""
+    provider: str
+    """The plugin that took over."""
+    error: str
+    """The class name of the error."""
+
+
 @runtime_checkable
 class Observer(Protocol):
     """Told of events by a task of its own, over a bounded queue that drops the oldest."""

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from jackfield.contracts.failover import Failover
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -76,6 +78,10 @@ class GenerationRequest:
     """Opaque; the same for all turns of a conversation, so that a computed prefix can be kept."""
     user: str | None = None
     """A pseudonym of the user, for providers that ask for one."""
+    warming: bool = False
+    """Whether nothing of the answer is wanted, only that the beginning of the prompt is computed."""
+    failover: Failover | None = field(default=None, compare=False, repr=False)
+    """For chains alone."""
 
 
 LLMOutput = str | ToolCall | Finish

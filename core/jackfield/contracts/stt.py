@@ -8,11 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self, runtime_checkable
 
 import anyio
+
+from jackfield.contracts.failover import Failover
 
 STT_RATE_HZ: Final = 16_000
 
@@ -28,6 +30,8 @@ class TranscriptionSettings:
     gated: bool = False
     """True when a detector of voice activity lets through only what somebody says, with little silence at
     both ends: a recogniser need not look for speech once more."""
+    failover: Failover | None = field(default=None, compare=False, repr=False)
+    """For chains alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
+
+from jackfield.contracts.failover import Failover
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class SpeechSettings:
     voice: Voice = Voice()
     speed: float = 1.0
     """1.0 is the voice's own speed, 2.0 twice as fast."""
+    failover: Failover | None = field(default=None, compare=False, repr=False)
+    """For chains alone."""
 
 
 @dataclass(frozen=True, slots=True)

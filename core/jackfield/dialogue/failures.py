@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
 from jackfield.assembly import Built
-from jackfield.contracts.extension import Event, ProviderFailed
+from jackfield.contracts.extension import Event
 from jackfield.errors import (
     ContextTooLong,
     FieldError,
@@ -16,8 +15,7 @@ from jackfield.errors import (
     ProviderTimedOut,
     StoreUnavailable,
 )
-
-logger = logging.getLogger(__name__)
+from jackfield.resilience.reporting import tell_failure
 
 _WHO = {"llm": "language model", "stt": "speech recogniser", "tts": "voice"}
 
@@ -43,9 +41,4 @@ def code_of(stage: Literal["llm", "stt", "tts"], error: Exception) -> str:
 
 def report(built: Built[Any], error: Exception, publish: Callable[[Event], None]) -> None:
     """Tell the observers and the log that a provider failed."""
-    kind = type(error).__name__
-    publish(ProviderFailed(built.section, built.plugin, kind))
-    if isinstance(error, ProviderError | OSError):
-        logger.warning("%s (%s) failed: %s: %s", built.section, built.plugin, kind, error)
-    else:  # it breaks its contract, so only the traceback can tell where
-        logger.error("%s (%s) failed", built.section, built.plugin, exc_info=error)
+    tell_failure((built.section, built.plugin), error, publish)

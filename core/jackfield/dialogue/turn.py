@@ -14,6 +14,7 @@ from typing import Final, Literal
 from jackfield.assembly import Assembly, Built
 from jackfield.config.sections import TimeoutsSection
 from jackfield.contracts.extension import Answer, Event, TurnFinished, TurnStarted
+from jackfield.contracts.failover import Failover
 from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.session import StoredMessage, Window
@@ -183,7 +184,8 @@ class TurnRunner:
         :raises ProviderError: in one of its categories, when it fails.
         """
         request = self._request(turn, self._written(turn, turn.request), tools=True)
-        async with aclosing(turn.llm.object.generate(replace(request, max_tokens=1))) as outputs:
+        warming = replace(request, max_tokens=1, warming=True)
+        async with aclosing(turn.llm.object.generate(warming)) as outputs:
             async for _ in outputs:
                 pass
 
@@ -191,6 +193,7 @@ class TurnRunner:
         return self._prompts.write(turn.key, turn.window, turn.part, turn.llm, request.text, request.username)
 
     def _request(self, turn: Turn, messages: list[Message], *, tools: bool) -> GenerationRequest:
+        note = partial(turn.waterfall.reached, "llm_failover")
         return GenerationRequest(
             messages=tuple(messages),
             tools=self._toolbox.specs if tools else (),
@@ -198,6 +201,7 @@ class TurnRunner:
             max_tokens=self._max_tokens,
             conversation=turn.key,
             user=self._sessions.pseudonym(turn.request.conversation.user),
+            failover=Failover(self._timeouts.failover_seconds, note),
         )
 
     def _generate(

@@ -48,7 +48,7 @@ class Warming:
 
 async def _show(llm: LLM, opening: tuple[Message, ...], tools: tuple[ToolSpec, ...]) -> None:
     asked = (*opening, Message("user", "Hello."))
-    request = GenerationRequest(asked, tools=tools, temperature=0.0, max_tokens=1)
+    request = GenerationRequest(asked, tools=tools, temperature=0.0, max_tokens=1, warming=True)
     async with aclosing(llm.generate(request)) as outputs:
         async for _ in outputs:
             pass

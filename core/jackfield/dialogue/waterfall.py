@@ -19,6 +19,9 @@ Stage = Literal[
     "played",
     "interrupted",
     "stored",
+    "stt_failover",
+    "llm_failover",
+    "tts_failover",
 ]
 
 

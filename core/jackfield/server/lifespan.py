@@ -126,6 +126,7 @@ def _background(running: Running) -> list[tuple[str, Callable[[], Awaitable[None
         ("sessions", parts.sessions.run),
         ("observers", running.bus.run),
         ("warming", parts.warming.run),
+        ("chains", running.assembly.chains.run),
     ]
     if running.assembly.tts.default is not None:
         every_s = min(_CLEANUP_S, running.assembly.config.audio.ttl_seconds)

@@ -52,6 +52,7 @@ class Parts:
 def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event], None]) -> Parts:
     """Put together what the doors share; opens nothing."""
     config = assembly.config
+    assembly.chains.connect(publish, metrics)
     secret = config.server.secret_key
     sessions = SessionService(
         assembly.stores,

@@ -55,7 +55,8 @@ class CallFactory:
         self._scenarios = scenarios
         self._order = order
         self._publish = publish
-        timeouts = config.timeouts.model_copy(update={"llm_first_seconds": config.call.llm_first_seconds})
+        own = {name: getattr(config.call, name) for name in ("llm_first_seconds", "failover_seconds")}
+        timeouts = config.timeouts.model_copy(update=own)
         self._runner = TurnRunner(assembly, sessions, metrics, publish, timeouts=timeouts)
         self._phrases = Phrases(first_s=config.call.tts_seconds, publish=publish)
         self._windows = SpeechWindows(assembly.vad.object) if assembly.vad is not None else None
