@@ -1,0 +1,1 @@
+"""The versions of the tables, and how to get from each to the next."""
