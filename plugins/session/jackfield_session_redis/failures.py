@@ -25,8 +25,10 @@ def unavailable(where: str, error: Exception) -> StoreUnavailable:
             return StoreUnavailable(f"Redis at {where} {reason}.")
     if isinstance(error, TimeoutError | exceptions.TimeoutError):
         return StoreUnavailable(f"Redis at {where} did not answer in time.")
-    if isinstance(error, exceptions.ResponseError):  # its text may quote arguments
-        code = str(error).partition(" ")[0]
-        known = code if code.isalpha() and code.isupper() else type(error).__name__
-        return StoreUnavailable(f"Redis at {where} refused a command: {known}.")
-    return StoreUnavailable(f"Redis at {where} cannot be reached: {error or type(error).__name__}.")
+    if isinstance(error, OSError | exceptions.ConnectionError):
+        return StoreUnavailable(f"Redis at {where} cannot be reached: {error or type(error).__name__}.")
+    if isinstance(error, exceptions.RedisClusterException):
+        return StoreUnavailable(f"Redis at {where} is no cluster, or none that answers and is whole.")
+    code = str(error).partition(" ")[0]  # the rest may quote keys and values
+    known = code if code.isalpha() and code.isupper() else type(error).__name__
+    return StoreUnavailable(f"Redis at {where} did not do what it was asked: {known}.")

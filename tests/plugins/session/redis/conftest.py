@@ -1,15 +1,13 @@
-"""A Redis for the tests of its store, and stores in it."""
+"""A Redis for the tests of its store, and a store in it."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from pydantic import SecretStr
 
-from jackfield_session_redis import RedisOptions
 from jackfield_session_redis.store import RedisStore
+from tests.plugins.session.redis.stores import make_store
 from tests.redis_server import RedisServer
 
 
@@ -23,10 +21,5 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 async def store(redis_server: RedisServer) -> AsyncIterator[RedisStore]:
     """A store, ready for use."""
-    async with open_store(redis_server.url) as store:
+    async with make_store(redis_server.url) as store:
         yield store
-
-
-def open_store(url: str, **options: object) -> RedisStore:
-    """Make a store of the Redis at an address."""
-    return RedisStore(RedisOptions(url=SecretStr(url), **options), logging.getLogger("test"))
