@@ -77,6 +77,10 @@ class Sessions(Protocol):
     signals: Signals | None
     shared: Shared | None
 
+    def owner(self, user: UserId) -> str:
+        """The user of somebody's records: the same behind every door of one section of authentication."""
+        ...
+
     async def window(self, conversation: ConversationRef) -> Window | None:
         """Give what is remembered of a conversation; None when unknown or expired."""
         ...

@@ -7,7 +7,25 @@ from typing import Literal
 
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.llm import Finish
+from jackfield.contracts.session import Record
 from jackfield.contracts.tts import Voice
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where a turn is kept as records, in a conversation that lasts."""
+
+    owner: str
+    """The user of the records, as `Sessions.owner` gives it."""
+    conversation: str
+    """Id of a conversation of that user."""
+    question_first: bool = False
+    """Add the question as soon as the turn has a place in the order of turns, and mark it unanswered when
+    there is no answer. Otherwise both are added when the answer is complete, as one step."""
+    remembered: int | None = None
+    """How many messages the model is told, the newest records and the question; nothing is then read from the
+    conversation's window or added to it. None leaves remembering to the window."""
+
 
 Storing = Literal["pair", "nothing"]
 """When a turn is stored: the pair after success, or not at all."""
@@ -47,6 +65,8 @@ class TurnRequest:
     storing: Storing = "pair"
     first: bool = False
     """Whether this is the conversation's first message; set by the assistant."""
+    recording: Recording | None = None
+    """For conversations that last; what `storing` says holds for the window alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +87,14 @@ class ToolFinished:
     seconds: float
 
 
-TurnOutput = str | ToolStarted | ToolFinished | Finish
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A message of the turn was added to the records: the question, or the answer."""
+
+    record: Record
+
+
+TurnOutput = str | ToolStarted | ToolFinished | Recorded | Finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,15 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from jackfield.assembly import Assembly, Built
 from jackfield.contracts.extension import Event, Upload
-from jackfield.contracts.llm import LLM
+from jackfield.contracts.llm import LLM, Finish
 from jackfield.contracts.panel import Clips, Metrics
-from jackfield.contracts.session import Window
+from jackfield.contracts.session import Record, Window
 from jackfield.contracts.stt import TranscriptionSettings
 from jackfield.contracts.tts import TTS, SpeechSettings
-from jackfield.contracts.turn import ClipAnswer, TurnOutput, TurnRequest
+from jackfield.contracts.turn import ClipAnswer, Recorded, Recording, TurnOutput, TurnRequest
 from jackfield.dialogue.clip import ClipReader, Speaker
-from jackfield.dialogue.order import TurnOrder
+from jackfield.dialogue.order import Place, TurnOrder
+from jackfield.dialogue.recorder import Recorder
 from jackfield.dialogue.scenarios import Part, ScenarioTable
 from jackfield.dialogue.sessions import SessionService
 from jackfield.dialogue.turn import Turn, TurnRunner
@@ -50,6 +51,7 @@ class DialogueAssistant:
         self._scenarios = scenarios
         self._language = config.assistant.language
         self.order: Final = TurnOrder(config.limits.waiting_turns)
+        self._recorder = Recorder(sessions)
         self._runner = TurnRunner(assembly, sessions, metrics, publish)
         audio_total = metrics.counter(
             "jackfield_audio_total", "Steps of audio processing.", ["stage", "outcome"]
@@ -59,7 +61,30 @@ class DialogueAssistant:
 
     def reply(self, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
         """Answer a message; see `contracts.panel.Assistant.reply`."""
+        if request.recording is not None and request.recording.question_first:
+            return self._reply_acknowledged(request, request.recording)
         return self._runner.run_within(self._turn(request))
+
+    async def _reply_acknowledged(
+        self, request: TurnRequest, recording: Recording
+    ) -> AsyncGenerator[TurnOutput, None]:
+        """Record the question before it waits for its turn, and note it if there is no answer."""
+        self._chosen(request)  # before a question is recorded that nobody can answer
+        place = self.order.turn(self._sessions.key(request.conversation))
+        asked: Record | None = None
+        answered = False
+        try:
+            asked = await self._recorder.ask(recording, request)
+            yield Recorded(asked)
+            async with aclosing(self._runner.run_within(self._turn(request, place, asked))) as outputs:
+                async for output in outputs:
+                    answered = isinstance(output, Finish)  # which comes when everything is recorded
+                    yield output
+        finally:
+            place.leave()
+            if asked is not None and not answered:
+                with anyio.CancelScope(shield=True):  # the user who went away finds the note later
+                    await self._recorder.mark_unanswered(recording, asked)
 
     async def reply_to_clip(self, request: TurnRequest, upload: Upload) -> ClipAnswer:
         """Answer a recorded message; see `contracts.panel.Assistant.reply_to_clip`."""
@@ -79,22 +104,30 @@ class DialogueAssistant:
             return ClipAnswer(turn.answer, text, clip)
 
     @asynccontextmanager
-    async def _turn(self, request: TurnRequest) -> AsyncIterator[Turn]:
+    async def _turn(
+        self, request: TurnRequest, place: Place | None = None, asked: Record | None = None
+    ) -> AsyncIterator[Turn]:
         """Wait for the turn's turn, find what it works with, and tell of it."""
         waterfall = Waterfall()
         key = self._sessions.key(request.conversation)
-        async with self.order.turn(key):
-            turn = await self._begin(request, key, waterfall)
+        async with place or self.order.turn(key):
+            turn = await self._begin(request, key, waterfall, asked)
             with self._runner.told(turn):
                 yield turn
 
-    async def _begin(self, request: TurnRequest, key: str, waterfall: Waterfall) -> Turn:
+    async def _begin(
+        self, request: TurnRequest, key: str, waterfall: Waterfall, asked: Record | None = None
+    ) -> Turn:
         """Find what the turn works with."""
         part, llm = self._chosen(request)
-        window = await self._sessions.window(request.conversation)
+        recording = request.recording
+        if recording is None or recording.remembered is None:
+            window = await self._sessions.window(request.conversation)
+        else:
+            window = await self._recorder.window(recording, asked)
         if window is None or not window.messages:
             request = replace(request, first=True)
-        return Turn(request, key, window or Window(), part, llm, waterfall)
+        return Turn(request, key, window or Window(), part, llm, waterfall, asked=asked)
 
     def _chosen(self, request: TurnRequest) -> tuple[Part, Built[LLM]]:
         """The part that is played and the model that plays it.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 import anyio
 
@@ -21,39 +20,57 @@ class TurnOrder:
         self._max_waiting = max_waiting
         self._waiting: dict[str, deque[anyio.Event]] = {}
 
-    @asynccontextmanager
-    async def turn(self, key: str) -> AsyncIterator[None]:
-        """Wait until it is this turn's turn.
+    def turn(self, key: str) -> Place:
+        """Take a place in the queue. Inside of it, as a context, it is this turn's turn.
 
         :raises ProtocolError: 429 `session_busy` when too many wait already.
         """
-        await self._enter(key)
-        try:
-            yield
-        finally:
-            self._leave(key)
-
-    async def _enter(self, key: str) -> None:
         queue = self._waiting.get(key)
         if queue is None:
             self._waiting[key] = deque()
-            return
+            return Place(self._waiting, key, None)
         if len(queue) >= self._max_waiting:
             raise ProtocolError(429, "session_busy", "Too many messages of this session wait already.")
-        mine = anyio.Event()
-        queue.append(mine)
+        called = anyio.Event()
+        queue.append(called)
+        return Place(self._waiting, key, called)
+
+
+class Place:
+    """A place in a queue, kept until it is left, whether its turn has come or not."""
+
+    __slots__ = ("_called", "_key", "_left", "_waiting")
+
+    def __init__(self, waiting: dict[str, deque[anyio.Event]], key: str, called: anyio.Event | None) -> None:
+        self._waiting = waiting
+        self._key = key
+        self._called = called
+        """None when nobody was before it."""
+        self._left = False
+
+    async def __aenter__(self) -> None:
+        if self._called is None:
+            return
         try:
-            await mine.wait()
+            await self._called.wait()
         except BaseException:
-            if mine.is_set():
-                self._leave(key)  # the place was handed over in the same moment
-            else:
-                queue.remove(mine)
+            self.leave()
             raise
 
-    def _leave(self, key: str) -> None:
-        queue = self._waiting[key]
-        if queue:
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Give the place up, once; whoever is next is called, if it was this one's turn."""
+        if self._left:
+            return
+        self._left = True
+        queue = self._waiting[self._key]
+        if self._called is not None and not self._called.is_set():
+            queue.remove(self._called)
+        elif queue:
             queue.popleft().set()
         else:
-            del self._waiting[key]
+            del self._waiting[self._key]

@@ -23,12 +23,21 @@ class PromptWriter:
         self._history = History()
 
     def write(
-        self, key: str, window: Window, part: Part, llm: Built[LLM], text: str, username: str
+        self,
+        key: str,
+        window: Window,
+        part: Part,
+        llm: Built[LLM],
+        text: str,
+        username: str,
+        *,
+        max_messages: int | None = None,
     ) -> list[Message]:
-        """Give the messages of a prompt, the new one last."""
+        """Give the messages of a prompt, the new one last; perhaps with another bound than usual."""
         opening = part.opening_for(username)
         asked = Message("user", text)
-        stored = window.messages[-(self._max_messages - 1) :] if self._max_messages > 1 else ()
+        earlier = (max_messages or self._max_messages) - 1
+        stored = window.messages[-earlier:] if earlier else ()
         if stored and not stored[0].is_user:
             stored = stored[1:]  # an answer whose question is gone explains nothing
         room = self._room_tokens(llm)

@@ -93,12 +93,16 @@ class SessionService:
     def _pseudonym(self, user: UserId) -> str:
         return self._digest(_joined("pseudonym", user.section, user.subject))[:32]
 
+    def owner(self, user: UserId) -> str:
+        """The user of somebody's records: the same behind every door of one section of authentication."""
+        return f"{user.section}/{user.subject}"
+
     async def window(self, conversation: ConversationRef) -> Window | None:
         """Give what is remembered; None when unknown or expired.
 
         :raises StoreUnavailable: when the store does not answer.
         """
-        return await self._in_time(self._windows().load(self.key(conversation)))
+        return await self.in_time(self._windows().load(self.key(conversation)))
 
     async def append(
         self, conversation: ConversationRef, messages: Sequence[StoredMessage], transport: str
@@ -106,7 +110,7 @@ class SessionService:
         """Store messages as one step and restart the conversation's clock."""
         key = self.key(conversation)
         settings = self._settings
-        created = await self._in_time(
+        created = await self.in_time(
             self._windows().append(
                 key, messages, max_messages=settings.max_messages, ttl_s=settings.ttl_seconds
             )
@@ -116,7 +120,7 @@ class SessionService:
     async def refresh(self, conversation: ConversationRef) -> bool:
         """Restart a conversation's clock; False when unknown or expired."""
         key = self.key(conversation)
-        known = await self._in_time(self._windows().touch(key, ttl_s=self._settings.ttl_seconds))
+        known = await self.in_time(self._windows().touch(key, ttl_s=self._settings.ttl_seconds))
         if known:
             self._lifetimes.refreshed(key)
         return known
@@ -124,7 +128,7 @@ class SessionService:
     async def set_preferences(self, conversation: ConversationRef, preferences: Mapping[str, Any]) -> None:
         """Replace the preferences."""
         key = self.key(conversation)
-        await self._in_time(
+        await self.in_time(
             self._windows().set_preferences(key, preferences, ttl_s=self._settings.ttl_seconds)
         )
 
@@ -162,8 +166,11 @@ class SessionService:
             raise RuntimeError("no session store has the role windows")
         return self.windows
 
-    async def _in_time(self, answer: Awaitable[T]) -> T:
-        """What the store answers, within its time limit."""
+    async def in_time(self, answer: Awaitable[T]) -> T:
+        """What a store answers, within its time limit.
+
+        :raises StoreUnavailable: when it does not answer.
+        """
         try:
             return await in_time(answer, self._store_s)
         except (ProviderTimedOut, TimeoutError) as error:

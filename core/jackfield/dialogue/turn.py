@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,11 +17,12 @@ from jackfield.contracts.extension import Answer, Event, TurnFinished, TurnStart
 from jackfield.contracts.failover import Failover
 from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall
 from jackfield.contracts.panel import Metrics
-from jackfield.contracts.session import StoredMessage, Window
+from jackfield.contracts.session import Record, StoredMessage, Window
 from jackfield.contracts.tools import ToolContext
-from jackfield.contracts.turn import ToolStarted, TurnOutput, TurnRequest
+from jackfield.contracts.turn import Recorded, ToolStarted, TurnOutput, TurnRequest
 from jackfield.dialogue.failures import client_error, report
 from jackfield.dialogue.prompt import PromptWriter
+from jackfield.dialogue.recorder import Recorder
 from jackfield.dialogue.scenarios import Part
 from jackfield.dialogue.sessions import SessionService
 from jackfield.dialogue.tools import Toolbox
@@ -49,6 +50,8 @@ class Turn:
     """Tells turns apart, and is no secret."""
     pieces: list[str] = field(default_factory=list)
     """The answer so far, as it came."""
+    asked: Record | None = None
+    """The question, when it has been recorded already."""
     outcome: Literal["ok", "failed", "cancelled", "interrupted"] = "cancelled"
     """How the turn ended, or would end if it ended now."""
 
@@ -72,6 +75,7 @@ class TurnRunner:
     ) -> None:
         config = assembly.config
         self._sessions = sessions
+        self._recorder = Recorder(sessions)
         self._publish = publish
         self._timeouts = timeouts or config.timeouts
         self._rounds = config.assistant.tool_rounds
@@ -110,7 +114,8 @@ class TurnRunner:
                             finish = output
                         else:
                             yield output
-                await self._store(turn)
+                for record in await self._store(turn):
+                    yield Recorded(record)
                 yield finish
 
     @contextmanager
@@ -190,7 +195,16 @@ class TurnRunner:
                 pass
 
     def _written(self, turn: Turn, request: TurnRequest) -> list[Message]:
-        return self._prompts.write(turn.key, turn.window, turn.part, turn.llm, request.text, request.username)
+        recording = request.recording
+        return self._prompts.write(
+            turn.key,
+            turn.window,
+            turn.part,
+            turn.llm,
+            request.text,
+            request.username,
+            max_messages=recording.remembered if recording else None,
+        )
 
     def _request(self, turn: Turn, messages: list[Message], *, tools: bool) -> GenerationRequest:
         note = partial(turn.waterfall.reached, "llm_failover")
@@ -214,8 +228,8 @@ class TurnRunner:
             useful=_is_useful,
         )
 
-    async def _store(self, turn: Turn) -> None:
-        """Keep what was said; the turn has then gone well.
+    async def _store(self, turn: Turn) -> Sequence[Record]:
+        """Keep what was said; the turn has then gone well. Gives the records that were added.
 
         :raises ProviderBadReply: when nothing was said.
         """
@@ -223,9 +237,18 @@ class TurnRunner:
         answer = turn.answer
         if not answer:
             raise ProviderBadReply("the answer is empty")
-        if turn.request.storing == "pair":
+        recording = turn.request.recording
+        if turn.request.storing == "pair" and (recording is None or recording.remembered is None):
             await self._append(turn, answer)
+        added: Sequence[Record] = ()
+        if recording is not None:
+            after_s = turn.waterfall.total_s()
+            added = await self._recorder.answer(
+                recording, turn.request, answer, asked=turn.asked, after_s=after_s
+            )
+            turn.waterfall.reached("stored")
         turn.outcome = "ok"
+        return added
 
     async def _append(self, turn: Turn, answer: str) -> None:
         request, now = turn.request, datetime.now(UTC)
