@@ -148,6 +148,35 @@ async def test_whoever_leaves_before_the_answer_leaves_a_marked_question_and_no_
     assert [status for _, _, status in await recorded(stage)] == ["unanswered", "ok", "ok"]
 
 
+async def test_whoever_leaves_in_the_middle_of_the_answer_leaves_a_marked_question(tmp_path: Path) -> None:
+    stage = await stage_with(tmp_path, Model("Hi!"))
+
+    stream = stage.assistant.reply(request("lost", recording=lasting(stage, question_first=True)))
+    async with aclosing(stream) as outputs:
+        async for output in outputs:
+            if output == "Hi!":
+                break
+
+    assert await recorded(stage) == [("user", "lost", "unanswered")]
+
+
+async def test_questions_that_came_later_and_wait_are_not_told(tmp_path: Path) -> None:
+    model = Model("1", "2")
+    stage = await stage_with(tmp_path, model)
+    asking = [
+        stage.assistant.reply(request(text, recording=lasting(stage, question_first=True)))
+        for text in ("a", "b")
+    ]
+    for stream in asking:
+        await anext(stream)  # both are recorded before either is answered
+
+    for stream in asking:
+        async for _ in stream:
+            pass
+
+    assert model.told == [["a"], ["a", "1", "b"]]
+
+
 async def test_a_waiting_question_is_told_with_the_answer_to_the_one_before(tmp_path: Path) -> None:
     model = Model("1", "2")
     model.may_answer = anyio.Event()
