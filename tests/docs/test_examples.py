@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jackfield.config import read_config
+from tests.stand_ins import STAND_INS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -22,7 +23,7 @@ BLOCKS = [
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_configuration_in_the_documentation_is_accepted(block: str) -> None:
-    read_config(block, {})
+    read_config(block, STAND_INS)
 
 
 def test_there_is_something_to_check() -> None:

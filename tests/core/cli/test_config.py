@@ -15,6 +15,7 @@ from jackfield.cli.configuration import STARTER
 from jackfield.cli.reference import reference_page
 from jackfield.cli.schema import schema_of
 from jackfield.config import Config, read_config
+from tests.stand_ins import STAND_INS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,7 +68,7 @@ def test_the_relay_chat_example_has_the_voice_of_the_starter_file() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_example_assembles(run: Run, path: Path) -> None:
-    shown = run("check", path)
+    shown = run("check", path, **STAND_INS)
     assert (shown.returncode, shown.stderr) == (0, "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.stand_ins import STAND_INS
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -23,7 +26,9 @@ def served(file: Path, folder: Path) -> Iterator[tuple[list[str], subprocess.Pop
     command = [sys.executable, "-m", "jackfield", "serve", str(file), *where]
     with (
         (folder / "log").open("w") as log,
-        subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        subprocess.Popen(
+            command, cwd=folder, env=os.environ | STAND_INS, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
     ):
         try:
             assert process.stdout is not None

@@ -1,0 +1,14 @@
+"""Values for the variables that examples and documents name: none of them opens anything."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STAND_INS: Final = {
+    "AZURE_OPENAI_DEPLOYMENT_GPT35": "stand-in-35",
+    "AZURE_OPENAI_DEPLOYMENT_GPT4": "stand-in-4",
+    "AZURE_OPENAI_ENDPOINT": "https://stand-in.invalid",
+    "AZURE_OPENAI_KEY": "stand-in",
+    "OPENAI_API_KEY": "sk-stand-in",
+    "SESSION_ENCRYPTION_KEY": "stand-in-of-at-least-thirty-two-letters",
+}
