@@ -32,6 +32,9 @@ def handle(request, body, abandoned):
             raise ValueError(request["say"])
         case "die":
             os._exit(3)
+        case "die_once" if not os.path.exists(request["mark"]):
+            open(request["mark"], "x").close()
+            os._exit(3)
         case "hang":
             time.sleep(60)
         case "work":
@@ -89,6 +92,14 @@ async def test_a_process_that_dies_is_started_again(program: Path) -> None:
             await processes.ask({"do": "die"}, within_s=10)
         answer, _ = await processes.ask({"do": "echo", "say": ""}, within_s=10)
         assert answer["pid"] != first
+
+
+async def test_a_request_during_which_the_process_dies_is_asked_once_more(
+    program: Path, tmp_path: Path
+) -> None:
+    async with WorkerProcesses(program, 1) as processes:
+        request = {"do": "die_once", "mark": str(tmp_path / "mark")}
+        assert await processes.ask(request, within_s=10) == ({"gone": False}, b"")
 
 
 async def test_one_that_was_killed_while_idle_is_not_noticed_by_the_next_caller(program: Path) -> None:

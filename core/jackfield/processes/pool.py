@@ -44,7 +44,7 @@ class WorkerProcesses:
 
     `program` is a file that calls `serve`, `settings` what it is started with. An async context manager:
     entering starts the processes, `greeting` is then what the first of them said. A process that has died
-    is started again for the next request.
+    is started again for the next request; one that dies of a request is asked once more.
 
     A cancelled caller has control at once, and the program is told; its process serves the next request
     when the program has noticed.
@@ -132,22 +132,28 @@ class _Process:
         return greeting
 
     def ask(self, frame: bytes, within_s: float, gone: threading.Event) -> Answer:
-        if self._popen is None or self._popen.poll() is not None:
-            self._start_again()
-        try:
-            answer, body = self._exchange(frame, within_s, gone)
-        except TimeoutError as error:
-            self.end()
-            raise ProviderTimedOut(f"No answer came within {within_s:g} s; the process was ended.") from error
-        except (EOFError, OSError) as error:
-            raise ProviderUnavailable(f"The process died (exit code {self.end()}).") from error
+        for last in (False, True):
+            if self._popen is None or self._popen.poll() is not None:
+                self._start_again()
+            try:
+                answer, body = self._exchange(frame, within_s, gone)
+                break
+            except TimeoutError as error:
+                self.end()
+                raise ProviderTimedOut(
+                    f"No answer came within {within_s:g} s; its process was ended."
+                ) from error
+            except (EOFError, OSError) as error:
+                code = self.end()
+                if last or gone.is_set():
+                    raise ProviderUnavailable(f"The process died (exit code {code}).") from error
         if FAILURE in answer:
             raise ProviderUnavailable(f"The process failed with {answer[FAILURE]}.")
         return answer, body
 
     def _start_again(self) -> None:
-        code = self.end()
-        logger.warning("The process of %s died (exit code %s); it is started again.", self._program, code)
+        logger.warning("The process of %s has died; it is started again.", self._program)
+        self.end()
         try:
             self.start()
         except CannotStart as error:
