@@ -54,10 +54,8 @@ class ScriptedStream:
         self._options = options
         self._language = language
         self._utterance = 0
-        self._samples = 0
-        self._silent_samples = 0  # since the last sound
-        self._heard = False
-        self._partial_words = 0
+        self._discarded = 0
+        self._begin()
         self._ready: deque[Transcript] = deque()
         self._wake = anyio.Event()
         self._closed = False
@@ -91,8 +89,19 @@ class ScriptedStream:
     def end_utterance(self, *, unchanged: bool = False) -> None:
         self._add("final", self._text())
         self._utterance += 1
-        self._samples = self._silent_samples = self._partial_words = 0
+        self._begin()
+
+    def discard(self) -> None:
+        if self._ready and self._ready[-1].kind != "final":
+            self._ready.pop()
+        self._discarded += 1
+        self._begin()
+
+    def _begin(self) -> None:
+        self._samples = 0
+        self._silent_samples = 0  # since the last sound
         self._heard = False
+        self._partial_words: int = 0
 
     def _text(self) -> str:
         if not self._heard:
@@ -121,9 +130,11 @@ class ScriptedStream:
                 await self._wake.wait()
                 continue
             transcript = self._ready.popleft()
+            discarded = self._discarded
             if self._options.delay_s and transcript.kind != "partial":
                 await anyio.sleep(self._options.delay_s)
-            yield transcript
+            if transcript.kind == "final" or discarded == self._discarded:
+                yield transcript
 
     async def __aenter__(self) -> Self:
         return self

@@ -92,6 +92,22 @@ class STTStream(Protocol):
 
 
 @runtime_checkable
+class DiscardingSTTStream(STTStream, Protocol):
+    """A stream that can forget what nobody wants to know; optional, found by its method.
+
+    Of other streams the utterance is ended, and its final transcript is thrown away.
+    """
+
+    def discard(self) -> None:
+        """Forget the sound of the utterance so far; the next sound begins another one.
+
+        No final transcript comes of it, and no other once this has returned. Utterances that have ended are
+        answered all the same. Nothing happens when there is no sound.
+        """
+        ...
+
+
+@runtime_checkable
 class STT(Protocol):
     """A speech recogniser."""
 
@@ -163,6 +179,15 @@ class _UtteranceStream:
         if running is not None and running.kind == "tentative" and running is not known:
             self._work.cancel()
         self._add(_Job(known.pcm if known else bytes(self._sound), "final", known))
+        self._checkpoint = None
+        self._sound.clear()
+
+    def discard(self) -> None:
+        self._drop_guess()
+        running = self._running
+        wanted = any(job.same_as is running for job in self._jobs)  # by an utterance that has ended
+        if running is not None and running.kind == "tentative" and not wanted:
+            self._work.cancel()
         self._checkpoint = None
         self._sound.clear()
 

@@ -9,7 +9,14 @@ from typing import ClassVar, Final, Literal
 import anyio
 import anyio.lowlevel
 
-from jackfield.contracts.stt import STT, STT_RATE_HZ, STTStream, Transcript, TranscriptionSettings
+from jackfield.contracts.stt import (
+    STT,
+    STT_RATE_HZ,
+    DiscardingSTTStream,
+    STTStream,
+    Transcript,
+    TranscriptionSettings,
+)
 from jackfield.testing.suite import Suite
 
 FRAME_BYTES: Final = STT_RATE_HZ // 50 * 2
@@ -123,6 +130,26 @@ class StreamTests(Suite):
                     await self._say(stream, SECOND_OF_SILENCE, unchanged=True)
                     final = await next_of(transcripts, "final")
                     assert self._heard(final.text), f"In turn {turn + 1} of the call it no longer heard it."
+
+    async def test_sound_that_is_discarded_is_not_heard(self, stt: STT) -> None:
+        async with stt.stream(TranscriptionSettings()) as stream:
+            if not isinstance(stream, DiscardingSTTStream):
+                return  # it cannot forget
+            transcripts = aiter(stream)
+            with anyio.fail_after(self.patience_s):
+                await self._say(stream, self.speech)
+                await self._push(stream, self.speech)
+                stream.checkpoint()
+                stream.discard()
+                await self._say(stream, SECOND_OF_SILENCE)
+                ended, silent = await until_final(transcripts), await until_final(transcripts)
+                stream.discard()
+                await self._say(stream, self.speech)
+                spoken = await next_of(transcripts, "final")
+        assert self._heard(ended[-1].text), "An utterance had ended before the sound that was discarded."
+        kinds = [transcript.kind for transcript in silent if transcript.text.strip()]
+        assert not kinds, f"There were words of sound that had been discarded: {kinds}."
+        assert self._heard(spoken.text), "It went deaf when there was nothing to discard."
 
     async def test_the_end_of_a_turn_is_told_in_time_and_asks_for_a_final_all_the_same(
         self, stt: STT

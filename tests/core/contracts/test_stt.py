@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from jackfield.contracts.stt import STTStream, Transcript, TranscriptionSettings, WholeUtteranceSTT
+from jackfield.contracts.stt import (
+    DiscardingSTTStream,
+    STTStream,
+    Transcript,
+    TranscriptionSettings,
+    WholeUtteranceSTT,
+)
 from jackfield.errors import ProviderUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -224,6 +230,53 @@ async def test_a_final_under_way_is_never_given_up() -> None:
 
     found = await heard_while(stt, steps, 4)
     assert found == ["tentative 1 en", "final 1 en", "final 1 en", "final 2 en"]
+
+
+async def test_discarded_sound_is_not_recognised() -> None:
+    stt = Counter()
+    async with opened(stt) as (stream, transcripts):
+        stream.push(sound(1))
+        stream.end_utterance()
+        stream.push(sound(2))
+        stream.checkpoint()
+        assert isinstance(stream, DiscardingSTTStream)
+        stream.discard()
+        stream.push(sound(4))
+        stream.end_utterance(unchanged=True)
+
+        assert [(await anext(transcripts)).text for _ in range(2)] == ["1 en", "4 en"]
+
+    assert stt.heard == [1, 4]
+
+
+async def test_a_checkpoint_under_way_is_given_up_when_its_sound_is_discarded() -> None:
+    stt = Gated(longest=1)
+
+    async def steps(stream: STTStream) -> None:
+        assert isinstance(stream, DiscardingSTTStream)
+        stream.discard()
+        await anyio.wait_all_tasks_blocked()
+        assert stt.given_up == [1]
+        stt.gate.set()
+        stream.push(sound(3))
+        stream.end_utterance()
+
+    assert await heard_while(stt, steps, 1) == ["final 3 en"]
+
+
+async def test_a_checkpoint_under_way_that_an_utterance_ended_with_is_not_given_up() -> None:
+    stt = Gated(longest=1)
+
+    async def steps(stream: STTStream) -> None:
+        assert isinstance(stream, DiscardingSTTStream)
+        stream.end_utterance(unchanged=True)
+        stream.push(sound(3))
+        stream.discard()
+        await anyio.wait_all_tasks_blocked()
+        stt.gate.set()
+
+    assert await heard_while(stt, steps, 2) == ["tentative 1 en", "final 1 en"]
+    assert stt.heard == [1]
 
 
 async def test_a_checkpoint_never_drops_a_final() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -174,6 +176,34 @@ async def test_a_stream_that_goes_deaf_is_found() -> None:
 
     with pytest.raises(AssertionError, match="turn 3"):
         await suite.test_a_stream_lives_through_the_silences_of_a_call(scripted(Deaf))
+
+
+async def test_discarded_sound_that_is_kept_is_found() -> None:
+    class Remembering(ScriptedStream):
+        def discard(self) -> None:
+            pass
+
+    with pytest.raises(AssertionError, match="had been discarded"):
+        await suite.test_sound_that_is_discarded_is_not_heard(scripted(Remembering))
+
+
+async def test_a_final_of_discarded_sound_is_found() -> None:
+    class Answering(ScriptedStream):
+        def discard(self) -> None:
+            self.end_utterance()
+
+    with pytest.raises(AssertionError, match="had been discarded"):
+        await suite.test_sound_that_is_discarded_is_not_heard(scripted(Answering))
+
+
+async def test_discarding_an_utterance_that_has_ended_is_found() -> None:
+    class Forgetful(ScriptedStream):
+        def discard(self) -> None:
+            super().discard()
+            self._ready = deque(replace(transcript, text="") for transcript in self._ready)
+
+    with pytest.raises(AssertionError, match="had ended before"):
+        await suite.test_sound_that_is_discarded_is_not_heard(scripted(Forgetful))
 
 
 async def test_a_turn_whose_end_is_never_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

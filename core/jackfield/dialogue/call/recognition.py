@@ -12,7 +12,7 @@ import anyio
 
 from jackfield.assembly import Built
 from jackfield.contracts.extension import Event
-from jackfield.contracts.stt import STT, STTStream, Transcript, TranscriptionSettings
+from jackfield.contracts.stt import STT, DiscardingSTTStream, STTStream, Transcript, TranscriptionSettings
 from jackfield.dialogue.failures import report
 from jackfield.errors import ProviderBadReply, ProviderTimedOut
 
@@ -67,7 +67,9 @@ class Recognition:
         self._listener = listener
         self._publish = publish
         self._stream: STTStream | None = None
+        self._discarding: DiscardingSTTStream | None = None  # the stream again, if it is one
         self._early: list[Step] = []  # what happened while no stream was open
+        self._early_ended = 0  # how much of it is about utterances that have ended
         self._given_bytes = 0  # of the utterance that has not ended
         self._lost: Exception | None = None  # what cost that utterance its beginning
         self._ended: deque[_Ended] = deque()
@@ -117,7 +119,13 @@ class Recognition:
         """Forget the sound of the utterance; another begins."""
         given_bytes, self._given_bytes = self._given_bytes, 0
         lost, self._lost = self._lost, None
-        if given_bytes and lost is None:
+        if not given_bytes or lost is not None:
+            return
+        if self._stream is None:
+            del self._early[self._early_ended :]
+        elif (stream := self._discarding) is not None:
+            self._do(lambda _: stream.discard())
+        else:
             self._end(_Ended(_now_s(), forgotten=True))
 
     def forget(self) -> None:
@@ -130,6 +138,7 @@ class Recognition:
         if self._timer is None:
             self._watch(ended.at_s)
         self._do(lambda stream: stream.end_utterance(unchanged=unchanged))
+        self._early_ended = len(self._early)
 
     def _do(self, step: Step) -> None:
         """Take a step of the stream, now or as soon as there is one."""
@@ -162,7 +171,8 @@ class Recognition:
     async def _listen(self) -> None:
         async with self._stt.object.stream(self._settings) as stream:
             self._stream = stream
-            early, self._early = self._early, []
+            self._discarding = stream if isinstance(stream, DiscardingSTTStream) else None
+            early, self._early, self._early_ended = self._early, [], 0
             for step in early:
                 step(stream)
             transcripts = aiter(stream)
@@ -195,8 +205,9 @@ class Recognition:
         """Give the stream up, and with it the utterances that it knew of."""
         self._broken = True
         self._opening.cancel()
-        self._stream = None
+        self._stream = self._discarding = None
         self._early.clear()
+        self._early_ended = 0
         self._stop_watch()
         wanted = self.pending > 0
         self._ended.clear()

@@ -139,7 +139,22 @@ async def test_discarded_sound_is_not_part_of_the_next_utterance() -> None:
         await anyio.sleep(1)
 
     assert notes.finals == ["hello there"]
-    assert stt.utterances[-1] == SECOND[:100]
+    assert stt.utterances == [SECOND[:100]]
+
+
+async def test_sound_that_is_discarded_before_the_stream_is_open_never_reaches_it() -> None:
+    async with listening(stt := FakeSTT(), run_at_once=False) as (recognition, notes):
+        recognition.push(SECOND)
+        recognition.end()
+        recognition.push(SECOND[:50])
+        recognition.checkpoint()
+        recognition.discard()
+        recognition.push(SECOND[:100])
+        recognition.end()
+        await anyio.sleep(1)
+
+    assert stt.utterances == [SECOND, SECOND[:100]]
+    assert notes.finals == ["hello there"] * 2
 
 
 async def test_a_transcript_that_is_not_wanted_any_more_is_not_told() -> None:
@@ -265,6 +280,25 @@ class Broken(ScriptedStream):
 class Shut(ScriptedStream):
     async def __aenter__(self) -> STTStream:  # type: ignore[override]  # it never comes to that
         raise ProviderUnavailable("nobody is there")
+
+
+class Stubborn(ScriptedStream):
+    discard = None  # type: ignore[assignment]  # as if it had no such method
+
+
+async def test_of_a_stream_that_cannot_forget_the_transcript_is_thrown_away() -> None:
+    stt = Odd(lambda: Stubborn(ScriptedOptions(transcripts=("one", "two")), None))
+    async with listening(stt) as (recognition, notes):
+        for _ in range(2):
+            recognition.push(SECOND)
+            recognition.discard()
+            recognition.push(SECOND)
+            recognition.end()
+            assert recognition.pending == 1
+            await anyio.sleep(1)
+
+    assert notes.finals == ["two", "two"]
+    assert notes.failures == []
 
 
 @pytest.mark.parametrize("kind", [Unasked, Ended, Broken, Shut])
