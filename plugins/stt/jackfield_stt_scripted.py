@@ -60,6 +60,12 @@ class ScriptedStream:
         self._wake = anyio.Event()
         self._closed = False
 
+    def _begin(self) -> None:
+        self._samples = 0
+        self._silent_samples = 0  # since the last sound
+        self._heard = False
+        self._partial_words = 0
+
     def push(self, pcm: bytes) -> None:
         samples = len(pcm) // 2
         self._samples += samples
@@ -96,12 +102,6 @@ class ScriptedStream:
             self._ready.pop()
         self._discarded += 1
         self._begin()
-
-    def _begin(self) -> None:
-        self._samples = 0
-        self._silent_samples = 0  # since the last sound
-        self._heard = False
-        self._partial_words: int = 0
 
     def _text(self) -> str:
         if not self._heard:
