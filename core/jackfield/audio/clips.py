@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -144,6 +145,13 @@ class ClipStore:
         unfinished.rename(self._directory / name)
         self._total_bytes += size_bytes
         return name
+
+    async def compress(self, pcm: bytes, rate_hz: int) -> tuple[bytes, str]:
+        """Give a whole file as stored clips are, and its media type; stores nothing."""
+        container = self._container
+        call = partial(encode, pcm, rate_hz, container)
+        data = await to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._encoders)
+        return data, _MEDIA_TYPES[container]
 
     def _new_name(self) -> str:
         return f"response_{secrets.token_urlsafe(_RANDOM_BYTES)}.{self._container}"

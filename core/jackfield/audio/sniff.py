@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal, get_args
 
 Container = Literal["webm", "ogg", "wav", "mp3", "mp4", "aac", "flac"]
@@ -25,6 +26,8 @@ _LABELS: Final[dict[str, tuple[Container, ...]]] = {
 
 ACCEPTED_MEDIA_TYPES: Final = tuple(_LABELS)
 """Labels under which a recording may be sent; a parameter such as `;codecs=opus` may follow."""
+
+_RAW: Final = re.compile(r"audio/l16\s*;\s*rate=(\d{4,5})(?:\s*;\s*channels=1)?")
 
 _UNLABELLED: Final = ("", "application/octet-stream")
 
@@ -64,3 +67,14 @@ def matches_label(media_type: str | None, container: Container) -> bool:
     """
     label = (media_type or "").partition(";")[0].strip().lower()
     return label in _UNLABELLED or container in _LABELS.get(label, ())
+
+
+def pcm_rate_hz(media_type: str) -> int | None:
+    """The rate of PCM without a container, signed 16-bit little-endian and mono: `audio/l16; rate=16000`.
+
+    None for every other label, and for rates outside of 8000 to 48000. RFC 2586 would have the bytes in
+    network order; recorders and the services that take this label have them as above.
+    """
+    match = _RAW.fullmatch(media_type.strip().lower())
+    rate_hz = int(match[1]) if match else 0
+    return rate_hz if 8_000 <= rate_hz <= 48_000 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,8 +18,45 @@ from jackfield.contracts.tts import Voice
 from jackfield.contracts.turn import ClipAnswer, ConversationRef, TurnOutput, TurnRequest
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The words of a recording."""
+
+    text: str = field(repr=False)
+    language: str | None
+    """BCP 47 tag: what the recogniser detected, else what was asked for."""
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A text as sound, compressed into a whole file."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+    duration_s: float
+
+
 class Assistant(Protocol):
     """What happens between a user's message and the answer."""
+
+    async def hear(self, upload: Upload, language: str | None = None) -> Heard:
+        """Give the words of a recording, and do nothing else with them.
+
+        A label `audio/l16; rate=16000` says that the bytes are PCM, signed 16-bit little-endian, mono.
+
+        :raises ProtocolError: for a recording that cannot be used, as `reply_to_clip` does; 422
+            `voice_not_configured` without a recogniser; 502 `stt_failed`, 504 `stt_timeout`.
+        """
+        ...
+
+    async def speak(self, text: str, voice: Voice | None = None) -> Spoken:
+        """Give a text as sound; without `voice`, in that of the configuration file.
+
+        :raises ProtocolError: 422 `voice_not_configured` without a voice; 502 `tts_failed`, 504
+            `tts_timeout`.
+        """
+        ...
 
     def reply(self, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
         """Answer a message: pieces of text and tool activity as they come, then one `Finish`.
@@ -49,6 +86,10 @@ class Clips(Protocol):
 
     async def save(self, pcm: bytes, rate_hz: int) -> str:
         """Compress and store; gives the file's name. PCM, signed 16-bit little-endian, mono."""
+        ...
+
+    async def compress(self, pcm: bytes, rate_hz: int) -> tuple[bytes, str]:
+        """Give a whole file as stored clips are, and its media type; stores nothing."""
         ...
 
     async def find(self, name: str) -> StoredClip | None:
@@ -200,6 +241,8 @@ class Panel(Protocol):
     limits: Limits
     scenarios: Scenarios
     metrics: Metrics
+    models: Sequence[str]
+    """Names and aliases of the language models that a turn may ask for."""
 
     async def identify(self, connection: HTTPConnection) -> UserId | None:
         """Say who sent the request, by the door's authentication section; None when it has none.

@@ -13,10 +13,10 @@ from anyio.streams.memory import MemoryObjectSendStream
 from jackfield.assembly import Assembly, Built
 from jackfield.contracts.extension import Event, Upload
 from jackfield.contracts.llm import LLM, Finish
-from jackfield.contracts.panel import Clips, Metrics
+from jackfield.contracts.panel import Clips, Heard, Metrics, Spoken
 from jackfield.contracts.session import Record, Window
 from jackfield.contracts.stt import TranscriptionSettings
-from jackfield.contracts.tts import TTS, SpeechSettings
+from jackfield.contracts.tts import TTS, SpeechSettings, Voice
 from jackfield.contracts.turn import ClipAnswer, Recorded, Recording, TurnOutput, TurnRequest
 from jackfield.dialogue.clip import ClipReader, Speaker
 from jackfield.dialogue.order import Place, TurnOrder
@@ -102,6 +102,22 @@ class DialogueAssistant:
             with self._runner.told(turn):
                 clip = await self._answer_aloud(turn, self._assembly.tts.default)
             return ClipAnswer(turn.answer, text, clip)
+
+    async def hear(self, upload: Upload, language: str | None = None) -> Heard:
+        """Give the words of a recording; see `contracts.panel.Assistant.hear`."""
+        stt = self._assembly.stt.default
+        if stt is None:
+            raise ProtocolError(422, "voice_not_configured", "This server takes no recorded messages.")
+        settings = TranscriptionSettings(language or self._language)
+        return await self._reader.hear(upload, stt, settings, Waterfall())
+
+    async def speak(self, text: str, voice: Voice | None = None) -> Spoken:
+        """Give a text as sound; see `contracts.panel.Assistant.speak`."""
+        tts = self._assembly.tts.default
+        if tts is None:
+            raise ProtocolError(422, "voice_not_configured", "This server has no voice.")
+        wanted = voice or self._scenarios.part(None).voice
+        return await self._speaker.spoken(text, tts, SpeechSettings(wanted))
 
     @asynccontextmanager
     async def _turn(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -11,10 +11,11 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from jackfield.assembly import Built
+from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.config.sections import LimitsSection, TimeoutsSection
 from jackfield.contracts.extension import Event, Scanner, Upload
-from jackfield.contracts.panel import Clips, Metric
-from jackfield.contracts.stt import STT, STTStream, Transcript, TranscriptionSettings
+from jackfield.contracts.panel import Clips, Heard, Metric, Spoken
+from jackfield.contracts.stt import STT, STT_RATE_HZ, STTStream, Transcript, TranscriptionSettings
 from jackfield.contracts.tts import TTS, SpeechSettings, TTSOutput
 from jackfield.dialogue.failures import client_error, report
 from jackfield.dialogue.waterfall import Waterfall
@@ -52,25 +53,44 @@ class ClipReader:
 
         :raises ProtocolError: when it is refused, cannot be used, or holds no words.
         """
-        self._check(upload)
+        return (await self.hear(upload, stt, settings, waterfall)).text
+
+    async def hear(
+        self, upload: Upload, stt: Built[STT], settings: TranscriptionSettings, waterfall: Waterfall
+    ) -> Heard:
+        """Give the words of a recording with what is known of it; raises as `read` does."""
+        raw_hz = self._check(upload)
         await self._scan(upload)
-        pcm = await self._decode(upload)
+        pcm = upload.data if raw_hz == STT_RATE_HZ else await self._decode(upload, raw_hz)
         waterfall.reached("decoded")
         transcript = await self._transcribe(pcm, stt, settings)
         waterfall.reached("transcript")
         text = normalise(transcript.text)
         if not text:
             raise ProtocolError(422, "no_speech", "No words could be heard in the recording.")
-        return text
+        language = transcript.language or settings.language
+        return Heard(text, language, len(pcm) / (WIDTH_BYTES * STT_RATE_HZ))
 
-    def _check(self, upload: Upload) -> None:
-        from jackfield.audio.sniff import matches_label, sniff
+    def _check(self, upload: Upload) -> int | None:
+        """Refuse what cannot be a recording; gives the rate of PCM without a container."""
+        from jackfield.audio.sniff import matches_label, pcm_rate_hz, sniff
 
         if len(upload.data) > self._limits.audio_bytes:
             raise ProtocolError(413, "audio_too_large", "The recording is too large.")
+        raw_hz = pcm_rate_hz(upload.media_type)
+        if raw_hz is not None:
+            self._check_pcm(upload.data, raw_hz)
+            return raw_hz
         container = sniff(upload.data)
         if container is None or not matches_label(upload.media_type, container):
             raise ProtocolError(415, "unsupported_audio_type", "This type of recording is not accepted.")
+        return None
+
+    def _check_pcm(self, data: bytes, rate_hz: int) -> None:
+        if not data or len(data) % WIDTH_BYTES:
+            raise _invalid("audio_undecodable", "The recording cannot be decoded.")
+        if len(data) > self._limits.audio_seconds * rate_hz * WIDTH_BYTES:
+            raise _invalid("audio_too_long", "The recording is too long.")
 
     async def _scan(self, upload: Upload) -> None:
         for scanner in self._scanners:
@@ -82,10 +102,12 @@ class ClipReader:
             if not clean:
                 raise _invalid("file_rejected", "The file was rejected.")
 
-    async def _decode(self, upload: Upload) -> bytes:
+    async def _decode(self, upload: Upload, raw_hz: int | None) -> bytes:
         from jackfield.audio.decode import AudioTooLong, Undecodable, decode
+        from jackfield.audio.encode import encode
 
-        call = partial(decode, upload.data, max_s=self._limits.audio_seconds)
+        data = upload.data if raw_hz is None else encode(upload.data, raw_hz, "wav")  # a header, no more
+        call = partial(decode, data, max_s=self._limits.audio_seconds)
         try:
             pcm = await self._decoders.run(call)
         except AudioTooLong:
@@ -178,6 +200,32 @@ class Speaker:
         settings: SpeechSettings,
         waterfall: Waterfall,
     ) -> str:
+        sound = await self._sound(pieces, tts, settings, waterfall)
+        return await self._clips.save(sound, tts.rate_hz(settings.voice))
+
+    async def spoken(self, text: str, tts: Built[TTS], settings: SpeechSettings) -> Spoken:
+        """Give a text as a file.
+
+        :raises ProtocolError: when the voice fails.
+        """
+        from jackfield.dialogue.pieces import Pieces  # needs the extra `audio`
+
+        cutter = Pieces(settings.voice.language)
+        pieces = [*cutter.add(text), *cutter.end()]
+        try:
+            sound = await self._sound(_each(pieces), tts.object, settings, Waterfall())
+        except ProviderError as error:
+            self._audio_total.inc("tts", "error")
+            report(tts, error, self._publish)
+            raise client_error("tts", error) from error
+        self._audio_total.inc("tts", "ok")
+        rate_hz = tts.object.rate_hz(settings.voice)
+        data, media_type = await self._clips.compress(sound, rate_hz)
+        return Spoken(data, media_type, len(sound) / (WIDTH_BYTES * rate_hz))
+
+    async def _sound(
+        self, pieces: AsyncIterable[str], tts: TTS, settings: SpeechSettings, waterfall: Waterfall
+    ) -> bytes:
         sound = bytearray()
         patience = Patience(self._timeouts.request_seconds)
         async for piece in pieces:
@@ -189,7 +237,7 @@ class Speaker:
                         sound += output
         if not sound:
             raise ProviderBadReply("no sound came")
-        return await self._clips.save(bytes(sound), tts.rate_hz(settings.voice))
+        return bytes(sound)
 
     def _say(
         self, piece: str, tts: TTS, settings: SpeechSettings, patience: Patience
@@ -200,6 +248,11 @@ class Speaker:
             patience=patience,
             useful=_is_sound,
         )
+
+
+async def _each(pieces: Iterable[str]) -> AsyncGenerator[str, None]:
+    for piece in pieces:
+        yield piece
 
 
 def _is_sound(output: TTSOutput) -> bool:

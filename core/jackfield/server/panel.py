@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ class Parts:
     origins: Origins
     calls: CallService
     warming: Warming
+    models: Sequence[str]
 
 
 def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event], None]) -> Parts:
@@ -86,6 +87,7 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         origins=Origins(config.server.cors_origins),
         calls=calls,
         warming=Warming(assembly.llm, assembly.tools, scenarios),
+        models=tuple(assembly.llm.named),
     )
 
 
@@ -123,6 +125,7 @@ class DoorPanel:
         self.limits: Limits = parts.limits
         self.scenarios: Scenarios = parts.scenarios
         self.metrics: Metrics = parts.metrics
+        self.models = parts.models
         self._origins = parts.origins
         self._mount = mount
         self._auth = auth

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from jackfield.audio.sniff import ACCEPTED_MEDIA_TYPES, CONTAINERS, Container, matches_label, sniff
+from jackfield.audio.sniff import (
+    ACCEPTED_MEDIA_TYPES,
+    CONTAINERS,
+    Container,
+    matches_label,
+    pcm_rate_hz,
+    sniff,
+)
 from jackfield.testing.recordings import record
 
 SILENCE = bytes(2 * 4_800)
@@ -60,3 +67,19 @@ def test_a_label_that_the_bytes_belie_does_not_match(label: str, container: Cont
 def test_safari_may_send_mp4_or_a_bare_stream_as_aac() -> None:
     assert matches_label("audio/aac", "mp4")
     assert matches_label("audio/aac", "aac")
+
+
+@pytest.mark.parametrize(
+    ("label", "rate_hz"),
+    [
+        ("audio/l16; rate=16000", 16_000),
+        ("audio/L16;rate=48000;channels=1", 48_000),
+        ("audio/l16; rate=16000; channels=2", None),
+        ("audio/l16; rate=7999", None),
+        ("audio/l16; rate=48001", None),
+        ("audio/l16", None),
+        ("audio/wav; rate=16000", None),
+    ],
+)
+def test_the_rate_of_bare_sound_is_in_its_label(label: str, rate_hz: int | None) -> None:
+    assert pcm_rate_hz(label) == rate_hz
