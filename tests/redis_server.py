@@ -47,8 +47,12 @@ class RedisServer:
     `start` after `kill` finds the data that the killed one left, and has the same port.
     """
 
-    def __init__(self, folder: Path, arguments: Sequence[str] = PASSING) -> None:
+    def __init__(
+        self, folder: Path, arguments: Sequence[str] = PASSING, *, config: Path | None = None
+    ) -> None:
+        """`config` is a file of settings, which a Sentinel needs: it writes into it."""
         self.folder = folder
+        self._config = [str(config)] if config else []
         self.port = free_port()
         self._arguments = [*arguments]
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,10 +62,17 @@ class RedisServer:
         """The address, as the plugin's option takes it."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process and wait until it has loaded its data and answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [str(binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command = [str(binary()), *self._config, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(self.folder)]
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [*command, *self._arguments],
@@ -80,12 +91,25 @@ class RedisServer:
     def _answers(self) -> bool:
         """Whether it takes connections and has loaded its data."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1.0) as talk:
-                talk.settimeout(START_S)
-                talk.sendall(b"PING\r\n")
-                return not talk.recv(64).startswith(b"-LOADING")
+            return not self.ask("PING").startswith("-LOADING")
         except OSError:
             return False
+
+    def ask(self, *command: str) -> str:
+        """Send a command; gives the beginning of the answer as the protocol has it."""
+        with socket.create_connection(("127.0.0.1", self.port), 1.0) as talk:
+            talk.settimeout(START_S)
+            parts = [f"${len(part.encode())}\r\n{part}\r\n" for part in command]
+            talk.sendall(f"*{len(parts)}\r\n{''.join(parts)}".encode())
+            return talk.recv(65536).decode(errors="replace")
+
+    def wait_for(self, command: str, text: str) -> None:
+        """Ask again and again until the answer has a text in it."""
+        deadline = time.monotonic() + START_S
+        while text not in (answer := self.ask(*command.split())):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{command} never told {text}, but: {answer}")
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """End the process at once, as a crash would."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from redis.asyncio import Connection as PlainConnection, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
     Sentinel,
@@ -17,8 +16,9 @@ from redis.backoff import NoBackoff
 
 from jackfield_session_redis.address import Address
 from jackfield_session_redis.cluster import ClusterLink
+from jackfield_session_redis.connection import Connection
 from jackfield_session_redis.direct import DirectLink
-from jackfield_session_redis.link import Connection, Link
+from jackfield_session_redis.link import Link
 from jackfield_session_redis.options import RedisOptions
 
 Arguments = dict[str, Any]  # of the SDK's constructors, which take nearly everything by keyword
@@ -27,55 +27,44 @@ Arguments = dict[str, Any]  # of the SDK's constructors, which take nearly every
 def link_to(options: RedisOptions) -> Link:
     """Make the way to the Redis that the options name; nothing is opened."""
     address = options.address()
-    if address.kind == "cluster":
-        return _cluster(options, address)
-    if address.kind == "sentinel":
-        return _SentinelLink(options, address)
+    limits = Limits(pool_size=options.pool_size, timeout_s=options.timeout_s)
     arguments = _arguments(options, address)
-    kind: Any = UnixDomainSocketConnection  # the SDK's constructors have no annotations
-    if address.kind == "socket":
-        arguments["path"] = address.path
-    else:
+    if address.kind == "sentinel":
+        return _SentinelLink(options, address, arguments, limits)
+    kind: Any = UnixDomainSocketConnection  # the SDK's constructors have few annotations
+    if address.kind != "socket":
         kind = SSLConnection if address.tls else PlainConnection
-        arguments["host"], arguments["port"] = address.hosts[0]
 
-    def make() -> Connection:
-        return cast("Connection", kind(**arguments))
+    def make(host: tuple[str, int]) -> Connection:
+        return cast("Connection", kind(host=host[0], port=host[1], **arguments))
 
-    return DirectLink(make, str(address), pool_size=options.pool_size, timeout_s=options.timeout_s)
+    if address.kind == "cluster":
+        return ClusterLink(address.hosts, make, str(address), **limits)
+    if address.kind == "socket":
+        return DirectLink(lambda: kind(path=address.path, **arguments), str(address), **limits)
+    return DirectLink(lambda: make(address.hosts[0]), str(address), **limits)
+
+
+class Limits(TypedDict):
+    """What every link is held to."""
+
+    pool_size: int
+    timeout_s: float
 
 
 class _SentinelLink(DirectLink):
     """Asks Sentinel for the primary whenever it opens a connection."""
 
-    def __init__(self, options: RedisOptions, address: Address) -> None:
-        arguments = _arguments(options, address)
+    def __init__(self, options: RedisOptions, address: Address, arguments: Arguments, limits: Limits) -> None:
         kinds: Any = Sentinel, SentinelConnectionPool  # without annotations
         self._sentinel = kinds[0](address.hosts, sentinel_kwargs=_sentinel_arguments(options, address))
         connection = SentinelManagedSSLConnection if address.tls else SentinelManagedConnection
-        self._pool = kinds[1](address.service, self._sentinel, connection_class=connection, **arguments)
-        super().__init__(
-            self._pool.make_connection,
-            str(address),
-            pool_size=options.pool_size,
-            timeout_s=options.timeout_s,
-        )
+        self._primary = kinds[1](address.service, self._sentinel, connection_class=connection, **arguments)
+        super().__init__(self._primary.make_connection, str(address), **limits)
 
     async def close(self) -> None:
         await super().close()
         await self._sentinel.aclose()
-
-
-def _cluster(options: RedisOptions, address: Address) -> Link:
-    arguments = _arguments(options, address)
-    arguments.pop("db")
-    client = RedisCluster(
-        startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
-        ssl=address.tls,
-        max_connections=2 * options.pool_size,  # those that are being closed count
-        **(arguments | {"retry": Retry(NoBackoff(), 0)}),
-    )
-    return ClusterLink(client, str(address), pool_size=options.pool_size, timeout_s=options.timeout_s)
 
 
 def _arguments(options: RedisOptions, address: Address) -> Arguments:

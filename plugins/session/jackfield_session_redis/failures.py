@@ -8,6 +8,9 @@ from redis import exceptions
 
 from jackfield import StoreUnavailable
 
+FAILURES: Final = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+"""What the SDK raises when Redis cannot be used; the second is no kind of the first."""
+
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (exceptions.AuthenticationError, "refused the credentials. Mend `username` and `password`"),
     (exceptions.AuthenticationWrongNumberOfArgsError, "refused the credentials. Leave out `username`"),
@@ -26,7 +29,8 @@ def unavailable(where: str, error: Exception) -> StoreUnavailable:
     if isinstance(error, TimeoutError | exceptions.TimeoutError):
         return StoreUnavailable(f"Redis at {where} did not answer in time.")
     if isinstance(error, OSError | exceptions.ConnectionError):
-        return StoreUnavailable(f"Redis at {where} cannot be reached: {error or type(error).__name__}.")
+        reason = str(error).rstrip(".") or type(error).__name__
+        return StoreUnavailable(f"Redis at {where} cannot be reached: {reason}.")
     if isinstance(error, exceptions.RedisClusterException):
         return StoreUnavailable(f"Redis at {where} is no cluster, or none that answers and is whole.")
     code = str(error).partition(" ")[0]  # the rest may quote keys and values

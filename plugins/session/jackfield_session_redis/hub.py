@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
-from redis.exceptions import ConnectionError as Disconnected, RedisError, ResponseError
+from redis.exceptions import ConnectionError as Disconnected, ResponseError
 
 from jackfield import StoreUnavailable
 from jackfield.contracts.session import Signal
 from jackfield_session_redis.channel import Channel, Subscription, split
-from jackfield_session_redis.failures import unavailable
-from jackfield_session_redis.link import Connection, Link
+from jackfield_session_redis.connection import Connection
+from jackfield_session_redis.failures import FAILURES, unavailable
+from jackfield_session_redis.link import Link
 from jackfield_session_redis.script import Script
 
 _QUIET_S: Final = 15.0
@@ -107,7 +108,7 @@ class Hub:
                 await self._change()
             try:
                 await self._listen()
-            except (RedisError, OSError) as error:
+            except FAILURES as error:
                 reason = unavailable(self._link.where, error)
             except StoreUnavailable as error:
                 reason = error
@@ -136,7 +137,7 @@ class Hub:
                 tasks.start_soon(self._ask, connection)
                 try:
                     await self._hear(connection, tasks, other_server=other_server)
-                except (RedisError, OSError) as error:  # raised below: the group would wrap it
+                except FAILURES as error:  # raised below: the group would wrap it
                     failure = error
                 tasks.cancel_scope.cancel()
         finally:
@@ -167,7 +168,7 @@ class Hub:
                     self._asked -= left
                     await connection.send_command("UNSUBSCRIBE", *left)
                 await self._change()
-        except (RedisError, OSError):  # whoever reads from the connection finds out too
+        except FAILURES:  # whoever reads from the connection finds out too
             return
 
     async def _hear(self, connection: Connection, tasks: TaskGroup, *, other_server: bool) -> None:

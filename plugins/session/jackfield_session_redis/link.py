@@ -10,42 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Final, Self
 
 import anyio
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
-from jackfield_session_redis.failures import unavailable
+from jackfield_session_redis.connection import Connection, Part
+from jackfield_session_redis.failures import FAILURES, unavailable
 from jackfield_session_redis.script import Script
 
-Part: TypeAlias = bytes | str | int
-"""Part of a command; text is plain ASCII."""
-
 _CLOSE_S: Final = 5.0
-
-
-class Connection(Protocol):
-    """What is used of one of the SDK's connections."""
-
-    async def connect(self) -> None:
-        """Open it, unless it is open, and sign in."""
-        ...
-
-    async def disconnect(self, nowait: bool = False) -> None:
-        """Close it; it can be opened again."""
-        ...
-
-    async def can_read(self) -> bool:
-        """Whether something came that nobody asked for: data, or its end."""
-        ...
-
-    async def send_command(self, *parts: Part) -> None:
-        """Write a command."""
-        ...
-
-    async def read_response(self, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109  # the SDK's
-        """Wait for an answer; with `timeout` seconds None when none came."""
-        ...
 
 
 class Link(ABC):
@@ -54,7 +28,7 @@ class Link(ABC):
     def __init__(self, where: str, *, pool_size: int, timeout_s: float) -> None:
         self.where = where
         self.timeout_s = timeout_s
-        self._slots = anyio.Semaphore(pool_size, fast_acquire=True)
+        self._in_use = anyio.Semaphore(pool_size, fast_acquire=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,7 +46,7 @@ class Link(ABC):
         """
         try:
             return await self._in_time(command)
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise unavailable(self.where, error) from error
 
     async def script(self, script: Script, keys: Sequence[bytes], *arguments: Part) -> Any:
@@ -85,11 +59,11 @@ class Link(ABC):
             return await self._in_time(("EVALSHA", script.digest, *rest))
         except NoScriptError:
             return await self.run("EVAL", script.source, *rest)
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise unavailable(self.where, error) from error
 
     async def _in_time(self, command: Sequence[Part]) -> Any:
-        async with self._slots:
+        async with self._in_use:
             with anyio.fail_after(self.timeout_s):
                 return await self._send(command)
 
@@ -105,7 +79,7 @@ class Link(ABC):
         try:
             with anyio.fail_after(self.timeout_s):
                 return await self._send_everywhere(command)
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise unavailable(self.where, error) from error
 
     async def ask_everywhere(self, *command: Part) -> list[Any]:
@@ -115,7 +89,7 @@ class Link(ABC):
                 return await self._send_everywhere(command)
         except ResponseError:
             return [None]
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise unavailable(self.where, error) from error
 
     @abstractmethod

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from jackfield.contracts.session import Conflict, Conversation, Page, Record, User
 from jackfield_session_redis import cursor as cursors, record_scripts as scripts
+from jackfield_session_redis.connection import Part
 from jackfield_session_redis.jsontext import from_json, to_bytes, to_json, to_json_object, to_text
-from jackfield_session_redis.link import Link, Part
+from jackfield_session_redis.link import Link
 from jackfield_session_redis.rows import (
     moment,
     pack_conversation,

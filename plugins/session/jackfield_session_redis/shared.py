@@ -6,9 +6,10 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from jackfield.contracts.session import Lease
+from jackfield_session_redis.connection import Part
 from jackfield_session_redis.jsontext import to_bytes, to_text
 from jackfield_session_redis.lifetimes import milliseconds
-from jackfield_session_redis.link import Link, Part
+from jackfield_session_redis.link import Link
 from jackfield_session_redis.script import Script
 
 _ROWS: Final = 64

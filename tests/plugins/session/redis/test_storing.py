@@ -14,7 +14,7 @@ import pytest
 
 from jackfield.contracts.session import Conversation, Lease, Record, User
 from jackfield.testing.session import moment
-from jackfield_session_redis.link import Part
+from jackfield_session_redis.connection import Part
 from jackfield_session_redis.store import RedisStore
 from tests.plugins.session.redis.stores import keep, kept, make_store, pair
 from tests.redis_server import RedisServer
