@@ -51,5 +51,6 @@ def make_llm(options: OpenAIOptions, site: Site) -> ChatLLM:
         partial(openai_client, options),
         model=options.model,
         provider="openai",
-        max_tokens_field=options.sent_max_tokens_field,
+        max_tokens_field=options.max_tokens_field
+        or ("max_completion_tokens" if options.is_openai else "max_tokens"),
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from jiter import from_json
 
 from jackfield.contracts.llm import Finish, FinishReason, LLMOutput, ToolCall, Usage
-from jackfield.errors import ProviderBadReply, ProviderUnavailable
+from jackfield.errors import ContentFiltered, ProviderBadReply, ProviderUnavailable
 from jackfield_llm_openai.failures import error_in_answer
 
 _REASONS: Final[dict[str, FinishReason]] = {
@@ -41,6 +41,7 @@ class Answer:
         self._reason: str | None = None
         self._usage: Usage | None = None
         self._calls: list[_Call] = []
+        self._has_text = False
         self.is_over = False
         """Whether the service said that nothing more comes."""
 
@@ -62,20 +63,25 @@ class Answer:
                 return ""
             raise ProviderBadReply("The service sent something that is not JSON.") from None
         try:
-            return self._read(chunk)
+            text = self._read(chunk)
         except (AttributeError, KeyError, TypeError) as error:
             raise ProviderBadReply(
                 f"The service sent a chunk of an unknown shape ({type(error).__name__})."
             ) from None
+        if text:
+            self._has_text = True
+        return text
 
     def end(self) -> Iterator[LLMOutput]:
         """Give the tool calls and the end.
 
-        :raises ProviderError: when the answer was cut short, or a call is none.
+        :raises ProviderError: when the answer was cut short or filtered away, or a call is none.
         """
         if not self.is_complete:
             raise ProviderUnavailable("The service ended its answer in the middle.")
         reason = _REASONS.get(self._reason or "stop", "stop")
+        if reason == "content_filter" and not self._has_text:
+            raise ContentFiltered("The service's content filter stopped the answer before its first word.")
         if reason != "length":  # it would have cut the last call short
             for call in self._calls:
                 yield _whole(call)

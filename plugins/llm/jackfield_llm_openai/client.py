@@ -8,7 +8,13 @@ from typing import Final
 import httpx2
 import openai
 
-from jackfield_llm_openai.options import ChatOptions, OpenAIOptions, host_of, is_on_this_machine
+from jackfield_llm_openai.options import (
+    AzureOpenAIOptions,
+    ChatOptions,
+    OpenAIOptions,
+    host_of,
+    is_on_this_machine,
+)
 
 NO_KEY: Final = "none"
 """Sent to servers that need no key: the SDK insists on one."""
@@ -26,6 +32,32 @@ def openai_client(options: OpenAIOptions) -> openai.AsyncOpenAI:
     )
     # Given to the constructor, None would mean the SDK's own environment variables.
     client.organization, client.project = options.organization, options.project
+    return client
+
+
+def azure_client(options: AzureOpenAIOptions) -> openai.AsyncOpenAI:
+    """A client of a resource of Azure OpenAI. Reads certificates from disk."""
+    key, headers = options.api_key.get_secret_value(), extra_headers(options)
+    http = http_client(options, options.endpoint)
+    client = (
+        openai.AsyncAzureOpenAI(
+            azure_endpoint=options.endpoint,
+            api_version=options.api_version,
+            api_key=key,
+            max_retries=0,
+            default_headers=headers,
+            http_client=http,
+        )
+        if options.api_version
+        else openai.AsyncOpenAI(
+            base_url=f"{options.endpoint}/openai/v1",
+            api_key=key,
+            max_retries=0,
+            default_headers=headers,
+            http_client=http,
+        )
+    )
+    client.organization = client.project = None
     return client
 
 

@@ -6,7 +6,7 @@ import ipaddress
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema, model_validator
 
 from jackfield.plugin import Options
 
@@ -33,6 +33,11 @@ def is_on_this_machine(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def _resource_url(url: str) -> str:
+    # What the portal shows beside it is often copied along.
+    return _service_url(url).removesuffix("/v1").removesuffix("/openai")
+
+
 def _service_url(url: str) -> str:
     if urlsplit(url).scheme not in _SCHEMES or not host_of(url):
         raise ValueError("give a whole URL, such as https://api.openai.com/v1 or http://127.0.0.1:8080/v1")
@@ -46,6 +51,12 @@ def _header_text(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _first_set(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        return next((item for item in value if item), None)
+    return _none_if_blank(value)
+
+
 def _none_if_blank(value: object) -> object:
     return None if value == "" else value
 
@@ -54,6 +65,9 @@ ServiceURL = Annotated[str, AfterValidator(_service_url)]
 Key = Annotated[SecretStr, AfterValidator(_header_text)]
 OrBlank = BeforeValidator(_none_if_blank)
 """Lets `${NAME:-}` stand for a value that may be missing."""
+_STRING_OR_LIST: Final = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
 
 
 class ChatOptions(Options):
@@ -68,6 +82,12 @@ class ChatOptions(Options):
     )
     max_tokens: int | None = Field(
         None, ge=1, description="Most tokens of an answer, when the request does not say. None sets no bound."
+    )
+    max_tokens_field: Annotated[MaxTokensField | None, OrBlank] = Field(
+        None,
+        description="Name under which the bound of the answer is sent: models that reason know only "
+        "`max_completion_tokens`, many servers only the older `max_tokens`. None takes the newer one for "
+        f"{OPENAI_HOST} and for Azure OpenAI without `api_version`, else the older.",
     )
     context_tokens: int | None = Field(
         None,
@@ -127,24 +147,36 @@ class OpenAIOptions(ChatOptions):
     project: Annotated[str | None, OrBlank] = Field(
         None, description="Project that is billed, when the key belongs to several."
     )
-    max_tokens_field: Annotated[MaxTokensField | None, OrBlank] = Field(
-        None,
-        description="Name under which the bound of the answer is sent. None takes `max_completion_tokens` "
-        f"for {OPENAI_HOST}, and for other servers the older `max_tokens`, which more of them know.",
-    )
 
     @property
     def is_openai(self) -> bool:
         """Whether it is OpenAI's own service."""
         return host_of(self.base_url) == OPENAI_HOST
 
-    @property
-    def sent_max_tokens_field(self) -> MaxTokensField:
-        """The name under which the bound of the answer is sent."""
-        return self.max_tokens_field or ("max_completion_tokens" if self.is_openai else "max_tokens")
-
     @model_validator(mode="after")
     def _openai_wants_a_key(self) -> OpenAIOptions:
         if self.is_openai and self.api_key is None:
             raise ValueError(f'{OPENAI_HOST} needs api_key; write api_key = "${{OPENAI_API_KEY}}"')
         return self
+
+
+class AzureOpenAIOptions(ChatOptions):
+    """Options of the plugin `azure_openai`."""
+
+    endpoint: Annotated[str, AfterValidator(_resource_url)] = Field(
+        description='Address of the resource: "${AZURE_OPENAI_ENDPOINT}", such as '
+        "https://my-resource.openai.azure.com."
+    )
+    deployment: str = Field(
+        min_length=1,
+        description="Name of the deployment, which stands for a model: the resource's owner chose it.",
+    )
+    api_key: Annotated[Key, BeforeValidator(_first_set), _STRING_OR_LIST] = Field(
+        description="A key of the resource. Of a list the first that is not empty counts: "
+        '["${AZURE_OPENAI_KEY:-}", "${AZURE_OPENAI_API_KEY:-}"].'
+    )
+    api_version: Annotated[str | None, OrBlank] = Field(
+        None,
+        description='Version of the API, a date such as 2024-10-21: "${AZURE_OPENAI_API_VERSION:-}". Without '
+        "it the endpoint without versions, /openai/v1, is used.",
+    )
