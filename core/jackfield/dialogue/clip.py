@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -17,7 +18,7 @@ from jackfield.contracts.extension import Event, Scanner, Upload
 from jackfield.contracts.panel import Clips, Heard, Metric, Spoken
 from jackfield.contracts.stt import STT, STT_RATE_HZ, STTStream, Transcript, TranscriptionSettings
 from jackfield.contracts.tts import TTS, SpeechSettings, TTSOutput
-from jackfield.dialogue.failures import client_error, report
+from jackfield.dialogue.failures import client_error, failover_noted, report
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import FieldError, ProtocolError, ProviderBadReply, ProviderError, ProviderTimedOut
 from jackfield.resilience.guard import Patience, guard
@@ -63,7 +64,8 @@ class ClipReader:
         await self._scan(upload)
         pcm = upload.data if raw_hz == STT_RATE_HZ else await self._decode(upload, raw_hz)
         waterfall.reached("decoded")
-        transcript = await self._transcribe(pcm, stt, settings)
+        failover = failover_noted(self._timeouts, waterfall, "stt_failover")
+        transcript = await self._transcribe(pcm, stt, replace(settings, failover=failover))
         waterfall.reached("transcript")
         text = normalise(transcript.text)
         if not text:
@@ -226,6 +228,8 @@ class Speaker:
     async def _sound(
         self, pieces: AsyncIterable[str], tts: TTS, settings: SpeechSettings, waterfall: Waterfall
     ) -> bytes:
+        failover = failover_noted(self._timeouts, waterfall, "tts_failover")
+        settings = replace(settings, failover=failover)
         sound = bytearray()
         patience = Patience(self._timeouts.request_seconds)
         async for piece in pieces:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from jackfield.assembly import Built
+from jackfield.config.sections import TimeoutsSection
 from jackfield.contracts.extension import Event
+from jackfield.contracts.failover import Failover
+from jackfield.dialogue.waterfall import Stage, Waterfall
 from jackfield.errors import (
     ContextTooLong,
     FieldError,
@@ -37,6 +41,11 @@ def code_of(stage: Literal["llm", "stt", "tts"], error: Exception) -> str:
     if isinstance(error, StoreUnavailable):
         return "store_unavailable"
     return client_error(stage, error).code if isinstance(error, ProviderError) else f"{stage}_failed"
+
+
+def failover_noted(timeouts: TimeoutsSection, waterfall: Waterfall, stage: Stage) -> Failover:
+    """How long a provider of a chain is waited for in a turn, whose waterfall notes that it was left."""
+    return Failover(timeouts.failover_seconds, partial(waterfall.reached, stage))
 
 
 def report(built: Built[Any], error: Exception, publish: Callable[[Event], None]) -> None:

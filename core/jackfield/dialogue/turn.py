@@ -14,13 +14,12 @@ from typing import Final, Literal
 from jackfield.assembly import Assembly, Built
 from jackfield.config.sections import TimeoutsSection
 from jackfield.contracts.extension import Answer, Event, TurnFinished, TurnStarted
-from jackfield.contracts.failover import Failover
 from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.session import Record, StoredMessage, Window
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import Recorded, ToolStarted, TurnOutput, TurnRequest
-from jackfield.dialogue.failures import client_error, report
+from jackfield.dialogue.failures import client_error, failover_noted, report
 from jackfield.dialogue.prompt import PromptWriter
 from jackfield.dialogue.recorder import Recorder
 from jackfield.dialogue.scenarios import Part
@@ -207,7 +206,6 @@ class TurnRunner:
         )
 
     def _request(self, turn: Turn, messages: list[Message], *, tools: bool) -> GenerationRequest:
-        note = partial(turn.waterfall.reached, "llm_failover")
         return GenerationRequest(
             messages=tuple(messages),
             tools=self._toolbox.specs if tools else (),
@@ -215,7 +213,7 @@ class TurnRunner:
             max_tokens=self._max_tokens,
             conversation=turn.key,
             user=self._sessions.pseudonym(turn.request.conversation.user),
-            failover=Failover(self._timeouts.failover_seconds, note),
+            failover=failover_noted(self._timeouts, turn.waterfall, "llm_failover"),
         )
 
     def _generate(

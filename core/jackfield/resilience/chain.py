@@ -35,10 +35,13 @@ class Chain(Generic[T]):
         self.reporter = reporter
         self._plan = Failover(after_s)
 
-    def attempts(self, plan: Failover | None, *, first_only: bool = False) -> Iterator[Attempt[T]]:
+    def attempts(
+        self, plan: Failover | None, *, first_only: bool = False, holding: Member[T] | None = None
+    ) -> Iterator[Attempt[T]]:
         """Give the members that a request is to ask, one after the other, as attempts that have begun.
 
-        Those that cool down are left out, but when all do: then they come in the order of their turns.
+        Those that cool down are left out, but when all do: then they come in the order of their turns. With
+        `holding` the request is at that member already.
         """
         waiting = [member for member in self.members if member.circuit.ready]
         desperate = not waiting
@@ -46,6 +49,8 @@ class Chain(Generic[T]):
             waiting = sorted(self.members, key=lambda member: member.circuit.due_s)
         if first_only:
             waiting = [member for member in waiting if member is self.members[0]]
+        if holding is not None:
+            waiting = [holding, *(member for member in waiting if member is not holding)]
         while waiting:
             member = waiting.pop(0)
             if desperate or member.circuit.ready or not waiting:
@@ -60,7 +65,7 @@ class Chain(Generic[T]):
 class Attempt(Generic[T]):
     """A request at one member. Whoever has it tells how it went, and calls `over` in any case."""
 
-    __slots__ = ("_began_s", "_chain", "_decided", "_plan", "_trial", "_waiting", "limit_s", "member")
+    __slots__ = ("_began_s", "_chain", "_decided", "_desperate", "_plan", "_trial", "_waiting", "member")
 
     def __init__(
         self,
@@ -72,9 +77,7 @@ class Attempt(Generic[T]):
         desperate: bool = False,
     ) -> None:
         self.member = member
-        others = desperate or any(other.circuit.closed for other in waiting)
-        self.limit_s = plan.after_s if waiting and others else inf
-        """Seconds of waiting after which it is left: a member that is slow is better than one that failed."""
+        self._desperate = desperate
         self._chain = chain
         self._waiting = waiting
         self._plan = plan
@@ -86,6 +89,17 @@ class Attempt(Generic[T]):
     def last(self) -> bool:
         """Whether no other member will be asked."""
         return not self._waiting
+
+    @property
+    def leaves_late(self) -> bool:
+        """Whether it is left when it is late: one that is slow is better than one that failed."""
+        others = self._desperate or any(other.circuit.closed for other in self._waiting)
+        return bool(self._waiting) and others
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds of waiting after which it is left."""
+        return self._plan.after_s if self.leaves_late else inf
 
     @property
     def patience_s(self) -> float:
@@ -128,6 +142,11 @@ class Attempt(Generic[T]):
         elif anyio.current_time() - self._began_s >= self._plan.after_s:
             self.blamed(ProviderTimedOut("no output in time"))
         else:
+            self.undecided()
+
+    def undecided(self) -> None:
+        """Nothing can be told of the member, unless it was told before."""
+        if not self._decided:
             self._decided = True
             self.member.circuit.undecided(trial=self._trial)
 

@@ -13,6 +13,7 @@ from jackfield.contracts.extension import Event
 from jackfield.contracts.failover import Probed
 from jackfield.contracts.llm import LLM, TokenCounter
 from jackfield.contracts.panel import Metrics
+from jackfield.contracts.stt import STT
 from jackfield.contracts.tts import TTS, IncrementalTTS
 from jackfield.plugin import Capabilities, Kind
 from jackfield.resilience.chain import Chain, Member
@@ -20,6 +21,7 @@ from jackfield.resilience.circuit import Circuit
 from jackfield.resilience.guard import in_time
 from jackfield.resilience.llm_chain import CountingLLMChain, LLMChain
 from jackfield.resilience.reporting import Place, Reporter
+from jackfield.resilience.stt_chain import STTChain
 from jackfield.resilience.tts_chain import IncrementalTTSChain, TTSChain
 
 logger = logging.getLogger(__name__)
@@ -81,6 +83,10 @@ def _join_llms(chain: Chain[LLM], abilities: Sequence[Capabilities]) -> LLMChain
     return CountingLLMChain(chain, counters[0]) if counters else LLMChain(chain)
 
 
+def _join_recognisers(chain: Chain[STT], _abilities: Sequence[Capabilities]) -> STTChain:
+    return STTChain(chain)
+
+
 def _join_voices(chain: Chain[TTS], abilities: Sequence[Capabilities]) -> TTSChain:
     incremental = abilities[0].streaming and isinstance(chain.members[0].object, IncrementalTTS)
     return IncrementalTTSChain(chain) if incremental else TTSChain(chain)
@@ -88,6 +94,7 @@ def _join_voices(chain: Chain[TTS], abilities: Sequence[Capabilities]) -> TTSCha
 
 _JOINTS: Final[Mapping[Kind, Callable[[Chain[Any], Sequence[Capabilities]], object]]] = {
     "llm": _join_llms,
+    "stt": _join_recognisers,
     "tts": _join_voices,
 }
 

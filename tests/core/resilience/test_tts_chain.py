@@ -225,8 +225,6 @@ async def test_text_that_was_lost_with_a_voice_is_asked_for_again(witness: Witne
         outputs: AsyncGenerator[TTSOutput, None] = chain.stream(spelled("One. ", 5.0, "Two."), SETTINGS)
         return outputs
 
-    async with aclosing(
-        guard(start, first_s=60, patience=Patience(60), useful=lambda output: bool(output))
-    ) as outputs:
+    async with aclosing(guard(start, first_s=60, patience=Patience(60), useful=bool)) as outputs:
         assert [output async for output in outputs] == [sound(10)] * 2
     assert second.texts == ["One. ", "Two."]

@@ -10,6 +10,7 @@ from typing import TypeVar
 from jackfield.assembly import Assembly, Built, Providers
 from jackfield.contracts.call import CallLeg, CallRequest
 from jackfield.contracts.extension import Event
+from jackfield.contracts.failover import Failover
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.stt import STT, TranscriptionSettings
 from jackfield.contracts.tts import TTS
@@ -58,7 +59,9 @@ class CallFactory:
         own = {name: getattr(config.call, name) for name in ("llm_first_seconds", "failover_seconds")}
         timeouts = config.timeouts.model_copy(update=own)
         self._runner = TurnRunner(assembly, sessions, metrics, publish, timeouts=timeouts)
-        self._phrases = Phrases(first_s=config.call.tts_seconds, publish=publish)
+        self._phrases = Phrases(
+            first_s=config.call.tts_seconds, failover_s=config.call.failover_seconds, publish=publish
+        )
         self._windows = SpeechWindows(assembly.vad.object) if assembly.vad is not None else None
         self._interruptions = metrics.counter(
             "jackfield_call_interruptions_total", "Answers that the user interrupted.", ["transport"]
@@ -92,6 +95,7 @@ class CallFactory:
             order=self._order,
             sessions=self._sessions,
             tts_s=self._settings.tts_seconds,
+            failover_s=self._settings.failover_seconds,
             ahead_s=self._settings.ahead_seconds,
             apology=self._settings.apology,
             language=request.language or self._assembly.config.assistant.language,
@@ -104,10 +108,11 @@ class CallFactory:
         settings = self._settings
         language = request.language or self._assembly.config.assistant.language
 
-        def recognise(listener: RecognitionListener) -> Recognition | Deaf:
+        def recognise(listener: RecognitionListener, left: Callable[[], None]) -> Recognition | Deaf:
             if stt is None:
                 return Deaf()
-            transcription = TranscriptionSettings(language, gated=request.turns == "auto")
+            failover = Failover(settings.failover_seconds, left)
+            transcription = TranscriptionSettings(language, gated=request.turns == "auto", failover=failover)
             return Recognition(
                 stt, transcription, limit_s=settings.stt_seconds, listener=listener, publish=self._publish
             )

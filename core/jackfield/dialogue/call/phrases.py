@@ -15,6 +15,7 @@ from jackfield.assembly import Built
 from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.audio.resample import Resampler, resample
 from jackfield.contracts.extension import Event
+from jackfield.contracts.failover import Failover
 from jackfield.contracts.tts import TTS, SpeechSettings, Voice
 from jackfield.dialogue.call.mouth import Mouth
 from jackfield.dialogue.failures import report
@@ -43,13 +44,20 @@ class _Attempt:
 class Phrases:
     """Phrases as they sound, in PCM, kept for all calls: at most `max_bytes`, those used last.
 
-    `first_s` is how long a voice may be silent while it speaks one; `publish` is told of failures.
+    `first_s` is how long a voice may be silent while it speaks one, `failover_s` how long one that has a next
+    in its chain; `publish` is told of failures.
     """
 
     def __init__(
-        self, *, first_s: float, publish: Callable[[Event], None], max_bytes: int = 32_000_000
+        self,
+        *,
+        first_s: float,
+        publish: Callable[[Event], None],
+        failover_s: float = 3.0,
+        max_bytes: int = 32_000_000,
     ) -> None:
         self._first_s = first_s
+        self._failover = Failover(failover_s)
         self._publish = publish
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[_Original, int], bytes] = OrderedDict()
@@ -115,7 +123,7 @@ class Phrases:
         pcm = bytearray()
         mouth = Mouth(
             tts,
-            SpeechSettings(voice),
+            SpeechSettings(voice, failover=self._failover),
             rate_hz=voice_hz,
             sink=pcm.extend,
             ahead_s=_never_ahead,

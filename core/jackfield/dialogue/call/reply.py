@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -16,6 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from jackfield.assembly import Built
 from jackfield.contracts.call import CallTrouble
 from jackfield.contracts.extension import Event
+from jackfield.contracts.failover import Failover
 from jackfield.contracts.llm import LLM
 from jackfield.contracts.session import StoredMessage, Window
 from jackfield.contracts.tts import TTS, SpeechSettings
@@ -55,6 +57,8 @@ class Means:
     sessions: SessionService
     tts_s: float
     """Seconds that the voice may be silent while it has something to say."""
+    failover_s: float
+    """Seconds after which a voice that makes no sound is left for the next of its chain."""
     ahead_s: float
     """Seconds of sound that may be made ahead of the listener."""
     apology: str
@@ -179,7 +183,7 @@ class Reply(Saying):
         try:
             self._mouth = Mouth(
                 means.tts,
-                SpeechSettings(self._voice),
+                SpeechSettings(self._voice, failover=self._failover()),
                 rate_hz=means.floor.leg.rate_hz,
                 sink=self._give,
                 ahead_s=self._ahead_s,
@@ -193,6 +197,9 @@ class Reply(Saying):
             self._fail(code_of("tts", error))
         if self.failure is not None:
             await self._apologise()
+
+    def _failover(self) -> Failover:
+        return Failover(self._means.failover_s, partial(self.waterfall.reached, "tts_failover"))
 
     def _fail(self, code: str) -> None:
         self._tell(CallTrouble(code))
