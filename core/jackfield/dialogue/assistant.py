@@ -141,7 +141,7 @@ class DialogueAssistant:
             window = await self._sessions.window(request.conversation)
         else:
             window = await self._recorder.window(recording, asked)
-        if window is None or not window.messages:
+        if window is None or not any(message.is_user for message in window.messages):
             request = replace(request, first=True)
         return Turn(request, key, window or Window(), part, llm, waterfall, asked=asked)
 

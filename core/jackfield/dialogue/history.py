@@ -71,8 +71,14 @@ def _cut(messages: Sequence[StoredMessage], sizes: Sequence[int], room: int) -> 
 
 
 def told(stored: Iterable[StoredMessage]) -> list[Message]:
-    """Stored messages as a model is told them."""
-    return [Message("user" if message.is_user else "assistant", message.content) for message in stored]
+    """Stored messages as a model is told them: what was said to the user at a stretch is one message."""
+    messages: list[Message] = []
+    for message in stored:
+        if not message.is_user and messages and messages[-1].role == "assistant":
+            messages[-1] = Message("assistant", f"{messages[-1].content}\n{message.content}")
+        else:
+            messages.append(Message("user" if message.is_user else "assistant", message.content))
+    return messages
 
 
 def token_counter(llm: LLM) -> Callable[[str], int]:

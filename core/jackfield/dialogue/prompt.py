@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from typing import Final
 
 from jackfield.assembly import Built
@@ -38,8 +39,8 @@ class PromptWriter:
         asked = Message("user", text)
         earlier = (max_messages or self._max_messages) - 1
         stored = window.messages[-earlier:] if earlier else ()
-        if stored and not stored[0].is_user:
-            stored = stored[1:]  # an answer whose question is gone explains nothing
+        # An answer whose question is gone explains nothing, and not every model may be told of a greeting.
+        stored = tuple(dropwhile(lambda message: not message.is_user, stored))
         room = self._room_tokens(llm)
         if room is None:
             return [*opening, *told(stored), asked]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,8 @@ async def test_only_the_first_turn_is_the_first(tmp_path: Path) -> None:
     stage = Stage(tmp_path, wrappers=[Watch()])
     await stage.say("a", storing="nothing")
     await stage.sessions.set_preferences(CONVERSATION, {})
+    greeting = StoredMessage("hello", "voice", datetime.now(UTC), is_user=False)
+    await stage.sessions.append(CONVERSATION, [greeting], "intercom")
     await stage.say("b")
     await stage.say("c")
 

@@ -10,7 +10,7 @@ from jackfield.contracts.llm import LLM
 from jackfield.contracts.session import Window
 from jackfield.contracts.tts import Voice
 from jackfield.contracts.turn import TurnRequest
-from jackfield.dialogue.call.announcement import Announcement
+from jackfield.dialogue.call.announcement import Announcement, Greeting
 from jackfield.dialogue.call.reply import Means, Reply
 from jackfield.dialogue.call.saying import SayingWatcher, loop_time_s
 from jackfield.dialogue.scenarios import Part, ScenarioTable
@@ -66,11 +66,14 @@ class Repertoire:
         """What is said at the beginning; None where that is nothing."""
         if not (self._request.greet and self._part.greeting):
             return None
-        return self._announcement(self._part.greeting, watcher)
+        asked = self._asked("", "text" if self._means.tts is None else "voice")
+        return Greeting(asked, self._part.greeting, self._voice, self._means, watcher)
 
     def apology(self, code: str, watcher: SayingWatcher) -> Announcement:
         """What is said when something failed, with the code of it."""
-        return self._announcement(self._means.apology, watcher, code)
+        waterfall = Waterfall(clock=loop_time_s)
+        phrase, means = self._means.apology, self._means
+        return Announcement(phrase, self._voice, means, watcher, waterfall, apology_for=code)
 
     async def prepare(self) -> None:
         """Have the greeting spoken, and then the apology, while the voice still works."""
@@ -98,12 +101,6 @@ class Repertoire:
             voice=request.voice,
             storing="nothing",
         )
-
-    def _announcement(
-        self, phrase: str, watcher: SayingWatcher, apology_for: str | None = None
-    ) -> Announcement:
-        waterfall = Waterfall(clock=loop_time_s)
-        return Announcement(phrase, self._voice, self._means, watcher, waterfall, apology_for=apology_for)
 
     def _chosen(self, scenario: str | None) -> tuple[str | None, Part, Built[LLM]]:
         part = self._scenarios.part(scenario)

@@ -65,6 +65,15 @@ class Means:
     language: str | None
     publish: Callable[[Event], None]
 
+    async def store(self, request: TurnRequest, *messages: StoredMessage) -> None:
+        """Keep what was said in the request's conversation, whatever else happens; never fails."""
+        with anyio.CancelScope(shield=True):  # the store has a time limit of its own
+            try:
+                await self.sessions.append(request.conversation, messages, request.transport)
+            except JackfieldError as error:
+                logger.warning("what was said cannot be stored: %s", error)
+                self.floor.leg.tell(CallTrouble(code_of("llm", error)))
+
 
 class Reply(Saying):
     """Answers `request`, whose text may still be changed when the answer is released.
@@ -128,7 +137,7 @@ class Reply(Saying):
         request = self._request
         window = await self._means.sessions.window(request.conversation) or Window()
         self._voice = voice_for(request.voice, window.preferences, self._part.voice)
-        first = not window.messages
+        first = not any(message.is_user for message in window.messages)  # a greeting was none
         key = self._means.sessions.key(request.conversation)
         self._turn = Turn(replace(request, first=first), key, window, self._part, self._llm, self.waterfall)
         self._begun()
@@ -234,15 +243,9 @@ class Reply(Saying):
     async def _store(self) -> None:
         if not self.heard:
             return
-        means, request = self._means, self._request
-        now = datetime.now(UTC)
-        pair = (
-            StoredMessage(self.text, request.message_type, now, is_user=True),
-            StoredMessage(self.heard, request.message_type, now, is_user=False),
+        kind, now = self._request.message_type, datetime.now(UTC)
+        await self._means.store(
+            self._request,
+            StoredMessage(self.text, kind, now, is_user=True),
+            StoredMessage(self.heard, kind, now, is_user=False),
         )
-        with anyio.CancelScope(shield=True):  # the store has a time limit of its own
-            try:
-                await means.sessions.append(request.conversation, pair, request.transport)
-            except JackfieldError as error:
-                logger.warning("what was said cannot be stored: %s", error)
-                means.floor.leg.tell(CallTrouble(code_of("llm", error)))

@@ -15,6 +15,7 @@ import anyio
 
 from jackfield.assembly import Built
 from jackfield.contracts.call import Call, CallRequest, EndReason, ReplyFinished, ReplyStarted, UserText
+from jackfield.contracts.extension import TurnWrapper
 from jackfield.contracts.llm import LLM
 from jackfield.contracts.session import SessionStore
 from jackfield.contracts.stt import STT
@@ -116,6 +117,7 @@ class Exchange:
         vad: VAD | None = None,
         named: Mapping[str, LLM] | None = None,
         tools: Sequence[Tool] = (),
+        wrappers: Sequence[TurnWrapper] = (),
         store: SessionStore | None = None,
         partials: bool = False,
         config: Mapping[str, Any] | None = None,
@@ -127,6 +129,7 @@ class Exchange:
             tts=tts or ToneTTS(ToneOptions(character_ms=LETTER_S * 1000)),
             named=named,
             tools=tools,
+            wrappers=wrappers,
             store=store,
             config=config,
         )

@@ -121,7 +121,7 @@ async def test_a_greeting_is_written(tmp_path: Path) -> None:
         finished = await talk.answered()
 
     assert finished.text == "Good day."
-    assert await stored(exchange) == []
+    assert await stored(exchange) == ["Good day."]
 
 
 async def test_a_failure_is_told_and_the_call_goes_on(tmp_path: Path) -> None:
