@@ -177,6 +177,7 @@ class TimeoutsSection(Section):
         description="For which a provider of a chain that failed is left alone; doubles with each failure in "
         "a row, up to 5 minutes.",
     )
+    scan_seconds: Positive = Field(30, description="One scanner's look at an upload; then it is refused.")
     store_seconds: Positive = Field(5, description="One operation of a session store.")
     request_seconds: Positive = Field(120, description="A whole HTTP request or WebSocket message.")
     shutdown_seconds: Positive = Field(10, description="Running turns when the server is asked to stop.")

@@ -138,6 +138,8 @@ class Scanner(Protocol):
     async def scan(self, upload: Upload) -> bool:
         """True when the upload is clean, False when it must be refused.
 
+        Without an answer within `scan_seconds` of the `[timeouts]` it is cancelled, and the upload refused.
+
         :raises ProviderError: when it cannot say.
         """
         ...

@@ -21,7 +21,7 @@ from jackfield.contracts.tts import TTS, SpeechSettings, TTSOutput
 from jackfield.dialogue.failures import client_error, failover_noted, report
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import FieldError, ProtocolError, ProviderBadReply, ProviderError, ProviderTimedOut
-from jackfield.resilience.guard import Patience, guard
+from jackfield.resilience.guard import Patience, guard, in_time
 from jackfield.resilience.retry import retrying
 from jackfield.text import normalise
 from jackfield.workers import Workers
@@ -97,7 +97,7 @@ class ClipReader:
     async def _scan(self, upload: Upload) -> None:
         for scanner in self._scanners:
             try:
-                clean = await scanner.object.scan(upload)
+                clean = await in_time(scanner.object.scan(upload), self._timeouts.scan_seconds)
             except ProviderError as error:
                 logger.warning("%s cannot scan: %s", scanner.section, type(error).__name__)
                 raise ProtocolError(503, "scanner_unavailable", "Uploads cannot be checked now.") from error

@@ -189,6 +189,25 @@ async def test_a_scanner_that_is_down_lets_nothing_in(tmp_path: Path) -> None:
     assert "secret" not in str(error)
 
 
+async def test_a_scanner_that_hangs_lets_nothing_in(tmp_path: Path) -> None:
+    class Hanging:
+        cancelled = False
+
+        async def scan(self, upload: Upload) -> bool:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.cancelled = True
+            return True
+
+    scanner, limits = Hanging(), {"timeouts": {"scan_seconds": 0.05}}
+
+    error = await failure(stage_of(tmp_path, scanners=[scanner], config=limits))
+
+    assert (error.status, error.code) == (503, "scanner_unavailable")
+    assert scanner.cancelled
+
+
 async def test_a_scanner_that_breaks_lets_nothing_in(tmp_path: Path) -> None:
     stage = stage_of(tmp_path, scanners=[Guard(KeyError("x"))])
 
