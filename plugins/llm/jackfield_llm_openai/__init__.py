@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from jackfield.plugin import Capabilities, PluginInfo, Site, hookimpl
-from jackfield_llm_openai.options import OpenAIOptions, is_on_this_machine
+from jackfield.services import is_on_this_machine
+from jackfield_llm_openai.options import OpenAIOptions
 
 if TYPE_CHECKING:
     from jackfield_llm_openai.llm import ChatLLM

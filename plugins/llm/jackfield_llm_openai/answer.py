@@ -11,7 +11,7 @@ from jiter import from_json
 
 from jackfield.contracts.llm import Finish, FinishReason, LLMOutput, ToolCall, Usage
 from jackfield.errors import ContentFiltered, ProviderBadReply, ProviderUnavailable
-from jackfield_llm_openai.failures import error_in_answer
+from jackfield.services import error_in_answer
 
 _REASONS: Final[dict[str, FinishReason]] = {
     "stop": "stop",

@@ -21,8 +21,8 @@ from jackfield.errors import ProviderBadReply, ProviderUnavailable
 from jackfield_llm_openai.answer import Answer
 from jackfield_llm_openai.body import chat_body
 from jackfield_llm_openai.events import EventReader
-from jackfield_llm_openai.failures import is_hang_up, provider_error, sdk_errors
 from jackfield_llm_openai.options import ChatOptions, MaxTokensField
+from jackfield_llm_openai.sdk import is_hang_up, provider_error, sdk_errors
 
 _DRAIN_S: Final = 0.1
 """Longest wait for the end of a body whose last event has come; then the connection is not used again."""
@@ -76,7 +76,7 @@ class ChatLLM:
                     yield text
         except self._errors as error:
             if not answer.is_complete:
-                raise provider_error(error) from None  # the SDK's own words may quote the prompt
+                raise provider_error(error) from None
         except RuntimeError:  # from aiohttp, whose client was closed under its answer
             if self._client is not None:
                 raise

@@ -1,21 +1,16 @@
-"""From the SDK's errors, and those that a service sends, to the categories of `jackfield.errors`.
+"""What a service answers with an error, in the categories of `jackfield.errors`.
 
-What a service says in words is not passed on: it may quote the prompt or a part of the key.
+The shapes are those of OpenAI, which most services with models have taken over. What a service says in
+words is not passed on: it may quote the conversation or a part of the key.
 """
 
 from __future__ import annotations
 
 import re
-import ssl
-import sys
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
-
-import anyio
-import httpx2
-import openai
+from typing import Final
 
 from jackfield.errors import (
     ContentFiltered,
@@ -24,7 +19,6 @@ from jackfield.errors import (
     ProviderError,
     ProviderRateLimited,
     ProviderRefused,
-    ProviderTimedOut,
     ProviderUnauthorized,
     ProviderUnavailable,
 )
@@ -39,66 +33,38 @@ _UNPAID_CODES: Final = {"insufficient_quota", "billing_hard_limit_reached", "bil
 _BUSY_CODES: Final = {"rate_limit_exceeded", "rate_limit_error", "too_many_requests"}
 _SETTING_CODES: Final = {"model_not_found", "unsupported_parameter", "unsupported_value", "unknown_parameter"}
 """Refusals that are due to the options and not to the request, so that another provider may do better."""
-_ELAPSED: Final = ("ReadTimeout", "WriteTimeout")
-_HANG_UPS: Final = {
-    "ReadError",
-    "RemoteProtocolError",
-    "WriteError",
-    # Of aiohttp, as what the SDK makes of them is the same for every failure of a connection.
-    "ClientConnectionResetError",
-    "ClientOSError",
-    "ServerDisconnectedError",
-}
 _NOT_SERVED: Final = (404, 405)
+_REQUEST_ID_HEADERS: Final = ("x-request-id", "apim-request-id")
 
 
-def sdk_errors() -> tuple[type[Exception], ...]:
-    """What the SDK, and the reading of a stream below it, may raise."""
-    known = (
-        openai.OpenAIError,
-        httpx2.HTTPError,
-        httpx2.StreamError,
-        ssl.SSLError,
-        anyio.EndOfStream,
-        OSError,
-    )
-    aiohttp = sys.modules.get("aiohttp")  # its errors about broken HTTP pass the SDK by
-    return known if aiohttp is None else (*known, aiohttp.ClientError)
+def refusal(status: int, body: object, headers: Mapping[str, str]) -> ProviderError:
+    """The category of an answer with an error status.
+
+    `body` is the JSON of the answer, or of its member `error`; anything else says nothing. Names of
+    `headers` are in lower case.
+    """
+    if isinstance(body, Mapping) and "error" in body:
+        body = body["error"]
+    what = f"answered {status}"
+    for name in _REQUEST_ID_HEADERS:
+        if _NAME.fullmatch(request_id := headers.get(name, "")):
+            what += f", request {request_id}"
+            break
+    return _categorised(status, _Said(body), _retry_after_s(headers), what)
 
 
-def is_hang_up(error: openai.APIConnectionError) -> bool:
-    """Whether the server closed an existing connection before it answered."""
-    causes = (error.__cause__, error.__cause__ and error.__cause__.__cause__)
-    return not _HANG_UPS.isdisjoint(type(cause).__name__ for cause in causes)
-
-
-def provider_error(error: Exception) -> ProviderError:
-    """The category of one of the errors of `sdk_errors`."""
-    if isinstance(error, openai.APIStatusError):
-        return _refused_with_status(error)
-    if isinstance(error, openai.APIConnectionError):
-        cause = error.__cause__
-        return provider_error(cause) if isinstance(cause, sdk_errors()) else _unreachable(error)
-    if isinstance(error, openai.OpenAIError):
-        return ProviderBadReply(f"The service's answer cannot be understood ({type(error).__name__}).")
-    if type(error).__name__ in _ELAPSED:
-        return ProviderTimedOut("The service sent nothing for longer than silence_s.")
-    return _unreachable(error)
-
-
-def error_in_answer(error: Any) -> ProviderError:
-    """The category of an `error` object in the middle of an answer; some servers send a plain text."""
+def error_in_answer(error: object) -> ProviderError:
+    """The category of an `error` object in the middle of an answer that began well."""
     if not isinstance(error, Mapping):
         error = {"message": error}
     code = error.get("code")
-    status = code if isinstance(code, int) else 500
-    return _categorised(status, _Said(error), None, "broke off its answer")
+    return _categorised(code if isinstance(code, int) else 500, _Said(error), None, "broke off its answer")
 
 
 class _Said:
     """What an error object says, as far as programs can read it."""
 
-    def __init__(self, error: Any) -> None:
+    def __init__(self, error: object) -> None:
         error = error if isinstance(error, Mapping) else {}
         inner = error.get("innererror")
         inner = inner if isinstance(inner, Mapping) else {}
@@ -114,15 +80,6 @@ class _Said:
         return isinstance(self._message, str) and _TOO_LONG.search(self._message) is not None
 
 
-def _refused_with_status(error: openai.APIStatusError) -> ProviderError:
-    said, headers = _Said(error.body), error.response.headers
-    request_id = headers.get("x-request-id") or headers.get("apim-request-id") or ""
-    what = f"answered {error.status_code}"
-    if _NAME.fullmatch(request_id):
-        what += f", request {request_id}"
-    return _categorised(error.status_code, said, _retry_after_s(headers), what)
-
-
 def _categorised(status: int, said: _Said, retry_after_s: float | None, what: str) -> ProviderError:
     names = ", ".join(dict.fromkeys(said.names))
     told = f"The service {what}{f' ({names})' if names else ''}"
@@ -135,16 +92,12 @@ def _categorised(status: int, said: _Said, retry_after_s: float | None, what: st
     if status == 429 or said.has(_BUSY_CODES):
         return ProviderRateLimited(f"{told}: too many requests or tokens.", retry_after_s=retry_after_s)
     if status in (401, 403):
-        return ProviderUnauthorized(f"{told}: check api_key and what it may use.")
+        return ProviderUnauthorized(f"{told}: check the key and what it may use.")
     if status < 400 or status in _NOT_SERVED or said.has(_SETTING_CODES):
         return ProviderBadReply(f"{told}: check the address, the model and the options.")
     if status in (408, 409) or status >= 500:
         return ProviderUnavailable(f"{told}.", retry_after_s=retry_after_s)
     return ProviderRefused(f"{told}: it does not accept the request.")
-
-
-def _unreachable(error: Exception) -> ProviderUnavailable:
-    return ProviderUnavailable(f"The connection to the service failed ({type(error).__name__}).")
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
