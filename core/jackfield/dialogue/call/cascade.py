@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -61,6 +62,9 @@ class Cascade:
         self._report_interruption = report_interruption
         self._report_detector = report_detector
         self._tasks: TaskGroup | None = None
+        self._unsaid: deque[Saying] = deque()
+        """What is to be said, one after the other."""
+        self._wanted = anyio.Event()
         self._state: CallState = "listening"
         self._saying: Saying | None = None
         self._farewell: Saying | None = None
@@ -83,13 +87,22 @@ class Cascade:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._recognition.run)
-                if self._saying is not None:
-                    tasks.start_soon(self._saying.run)  # asked for before
-                elif (greeting := self._repertoire.greeting(self)) is not None:
+                if self._saying is None and (greeting := self._repertoire.greeting(self)) is not None:
                     self._say(greeting)
-                await self._repertoire.prepare()
+                tasks.start_soon(self._repertoire.prepare)
+                await self._say_all()
         finally:
             self._recognition.close()
+            if self._saying is not None:
+                self._saying.interrupt()
+
+    async def _say_all(self) -> None:
+        """Say what is asked for, one after the other: a task of its own for each costs more."""
+        while True:
+            while self._unsaid:
+                await self._unsaid.popleft().run()
+            self._wanted = anyio.Event()
+            await self._wanted.wait()
 
     # What the ear hears.
 
@@ -298,8 +311,8 @@ class Cascade:
     def _start(self, saying: Saying) -> None:
         self._foresight.end()
         self._saying = saying
-        if self._tasks is not None:
-            self._tasks.start_soon(saying.run)
+        self._unsaid.append(saying)
+        self._wanted.set()
 
     def _stop(self, saying: Saying) -> None:
         if saying.sounding:
