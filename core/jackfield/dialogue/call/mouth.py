@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -10,7 +11,6 @@ from typing import Final
 
 import anyio
 from anyio.lowlevel import checkpoint
-from anyio.streams.memory import MemoryObjectReceiveStream
 
 from jackfield.assembly import Built
 from jackfield.audio.pcm import WIDTH_BYTES
@@ -19,6 +19,7 @@ from jackfield.audio.silence import EndTrimmer
 from jackfield.contracts.tts import TTS, IncrementalTTS, SpeechMark, SpeechSettings, TTSOutput
 from jackfield.dialogue.breath import breaks_off
 from jackfield.dialogue.call.heard import Passage, heard_text
+from jackfield.dialogue.call.script import Script
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import ProviderBadReply, ProviderTimedOut
 from jackfield.resilience.guard import Patience, guard
@@ -68,9 +69,11 @@ class Mouth:
         self._bytes_per_s = rate_hz * WIDTH_BYTES
         self._given_bytes = 0
         self._passages: list[Passage] = []
-        self._wait = anyio.CancelScope()
+        self._now_s = asyncio.get_running_loop().time
+        self._wants_sound = False
+        """Whether the voice is waited for."""
         self._wants_text = False
-        """Whether the voice waits for text: then it is not waited for."""
+        """Whether it waits for text itself: then it may take any time."""
 
     @property
     def text(self) -> str:
@@ -86,58 +89,62 @@ class Mouth:
         """Give the words of the first `heard_s` seconds: a beginning of `text`, see `heard`."""
         return heard_text(self._passages, heard_s)
 
-    async def speak(self, pieces: MemoryObjectReceiveStream[str]) -> None:
-        """Speak pieces as they come, each while the one before may still be playing; call it once.
+    async def speak(self, script: Script) -> None:
+        """Speak a script while it is written, each piece while the one before may still play; call it once.
 
         Pieces are taken to follow each other in the text as they are, white space included. Returns when
-        all sound was given to the sink. `pieces` is closed, also after a failure.
+        all sound was given to the sink. The script has ended then, also after a failure.
 
         :raises ProviderError: in one of its categories, when the voice fails or makes no sound at all.
         """
         tts = self._tts.object
-        async with pieces:
-            if self._tts.capabilities.streaming and isinstance(tts, IncrementalTTS):
-                await self._speak_on(tts, pieces)
-            else:
-                async for piece in pieces:
-                    await self._speak_piece(tts, piece)
+        try:
+            with anyio.CancelScope() as self._wait:  # one for all outputs, whose deadline moves
+                if self._tts.capabilities.streaming and isinstance(tts, IncrementalTTS):
+                    await self._speak_on(tts, script)
+                else:
+                    while (piece := await script.read()) is not None:
+                        await self._speak_piece(tts, piece)
+            if self._wait.cancelled_caught:
+                raise ProviderTimedOut("no output in time")
+        finally:
+            script.end()
         self._give(self._resampler.flush())
         if self._passages and not self._given_bytes:
             raise ProviderBadReply("no sound came")
 
     async def _speak_piece(self, tts: TTS, piece: str) -> None:
         passage = self._begin(piece)
-        await self._room()
         self._trimmer = EndTrimmer(self._voice_hz) if breaks_off(piece) else None
+        if self._given_bytes:
+            await self._room()
         await self._take(partial(tts.synthesize, piece.strip(), self._settings), passage)
 
-    async def _speak_on(self, tts: IncrementalTTS, pieces: MemoryObjectReceiveStream[str]) -> None:
+    async def _speak_on(self, tts: IncrementalTTS, script: Script) -> None:
         """All pieces are one passage, whose text grows while its sound does."""
-        try:
-            passage = self._begin(await pieces.receive())
-        except anyio.EndOfStream:
+        piece = await script.read()
+        if piece is None:
             return
+        passage = self._begin(piece)
 
         def start() -> AsyncGenerator[TTSOutput, None]:
-            return tts.stream(self._followed(passage, pieces), self._settings)
+            return tts.stream(self._followed(passage, script), self._settings)
 
         await self._take(start, passage)
 
-    async def _followed(
-        self, passage: Passage, pieces: MemoryObjectReceiveStream[str]
-    ) -> AsyncGenerator[str, None]:
+    async def _followed(self, passage: Passage, script: Script) -> AsyncGenerator[str, None]:
         """Yield the text so far, which a repeated request needs again, and then what else comes."""
         yield passage.text
         while True:
             self._wants_text = True
-            self._wait.deadline = self._deadline_s()
+            self._set_deadline()
             try:
-                piece = await pieces.receive()
-            except anyio.EndOfStream:
-                return
+                piece = await script.read()
             finally:
                 self._wants_text = False
-                self._wait.deadline = self._deadline_s()
+                self._set_deadline()
+            if piece is None:
+                return
             passage.text += piece
             yield piece
 
@@ -170,16 +177,17 @@ class Mouth:
         passage.complete = True
 
     async def _next(self, outputs: AsyncGenerator[TTSOutput, None]) -> TTSOutput | None:
-        """Wait for the next output, None at the end.
+        """Wait for the next output, None at the end. A voice that takes too long is given up."""
+        self._wants_sound = True
+        self._set_deadline()
+        output = await anext(outputs, None)
+        self._wants_sound = False
+        self._set_deadline()
+        return output
 
-        :raises ProviderTimedOut: when it takes too long.
-        """
-        with anyio.CancelScope(deadline=self._deadline_s()) as self._wait:
-            return await anext(outputs, None)
-        raise ProviderTimedOut("no output in time")
-
-    def _deadline_s(self) -> float:
-        return math.inf if self._wants_text else anyio.current_time() + self._first_s
+    def _set_deadline(self) -> None:
+        waits = self._wants_sound and not self._wants_text
+        self._wait.deadline = self._now_s() + self._first_s if waits else math.inf
 
     async def _resample(self, pcm: bytes, passage: Passage) -> None:
         if not isinstance(pcm, bytes) or len(pcm) % WIDTH_BYTES:

@@ -18,6 +18,7 @@ from jackfield.contracts.extension import Event
 from jackfield.contracts.failover import Failover
 from jackfield.contracts.tts import TTS, SpeechSettings, Voice
 from jackfield.dialogue.call.mouth import Mouth
+from jackfield.dialogue.call.script import Script
 from jackfield.dialogue.failures import report
 from jackfield.dialogue.waterfall import Waterfall
 
@@ -131,10 +132,10 @@ class Phrases:
             first_s=self._first_s,
             waterfall=Waterfall(),
         )
-        send, receive = anyio.create_memory_object_stream[str](1)
-        with send:
-            send.send_nowait(text)
-        await mouth.speak(receive)
+        script = Script()
+        await script.write(text)
+        script.end()
+        await mouth.speak(script)
         return bytes(pcm)
 
     def _find(self, original: _Original, rate_hz: int) -> bytes | None:

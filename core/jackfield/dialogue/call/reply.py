@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
-from anyio.lowlevel import checkpoint
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.abc import TaskGroup
 
 from jackfield.assembly import Built
 from jackfield.contracts.call import CallTrouble
@@ -26,6 +25,7 @@ from jackfield.dialogue.call.floor import Floor
 from jackfield.dialogue.call.mouth import Mouth
 from jackfield.dialogue.call.phrases import Phrases
 from jackfield.dialogue.call.saying import Outcome, Saying, SayingWatcher
+from jackfield.dialogue.call.script import Script
 from jackfield.dialogue.failures import code_of, report
 from jackfield.dialogue.order import TurnOrder
 from jackfield.dialogue.scenarios import Part
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_PIECES_AHEAD: Final = 64
-"""Pieces that may wait to be spoken; a model that is further ahead waits."""
+_HEAD_START_S: Final = 0.003
+"""How long the writing rests after the first piece, so that its sound does not wait for words behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ class Reply(Saying):
         self._voice = voice_for(request.voice, {}, part.voice)
         self._turn: Turn | None = None
         self._told = False  # whether observers know of the turn
+        self._script: Script | None = None  # once there is something to speak
         self._mouth: Mouth | None = None
 
     def release(self) -> None:
@@ -126,10 +127,10 @@ class Reply(Saying):
             self._fail(code_of("llm", error))
             await self._apologise()
         else:
-            send, receive = anyio.create_memory_object_stream[str](_PIECES_AHEAD)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._write_all, turn, send)
-                await self._speak(receive)
+                await self._write_all(turn, tasks)
+            if self._script is None and self.failure is not None:
+                await self._apologise()
         await self._heard_to_the_end()
 
     async def _begin(self) -> Turn:
@@ -143,29 +144,31 @@ class Reply(Saying):
         self._begun()
         return self._turn
 
-    async def _write_all(self, turn: Turn, pieces_out: MemoryObjectSendStream[str]) -> None:
-        """Run the turn: show its words, and send what can be spoken."""
-        async with pieces_out:
-            try:
-                await self._generate(turn, pieces_out)
-            except Exception as error:  # extensions and tools are somebody else's code
-                if not isinstance(error, JackfieldError):
-                    logger.exception("turn %s failed", turn.id)
-                self._fail(code_of("llm", error))
+    async def _write_all(self, turn: Turn, tasks: TaskGroup) -> None:
+        """Run the turn: show its words, and have spoken what can be."""
+        try:
+            await self._generate(turn, tasks)
+        except Exception as error:  # extensions and tools are somebody else's code
+            if not isinstance(error, JackfieldError):
+                logger.exception("turn %s failed", turn.id)
+            self._fail(code_of("llm", error))
+        finally:
+            if self._script is not None:
+                self._script.end()
 
-    async def _generate(self, turn: Turn, pieces_out: MemoryObjectSendStream[str]) -> None:
+    async def _generate(self, turn: Turn, tasks: TaskGroup) -> None:
         pieces = self._pieces()
         async with aclosing(self._means.runner.run(turn)) as outputs:
             async for output in outputs:
                 if isinstance(output, str):
                     self._write(output)
                     for piece in pieces.add(output) if pieces is not None else ():
-                        await self._pass_on(piece, pieces_out)
+                        await self._pass_on(piece, tasks)
                 elif isinstance(output, ToolStarted | ToolFinished):
-                    await self._when_released.wait()  # a tool may do what cannot be undone
+                    await self._until_released()  # a tool may do what cannot be undone
                     self._tell(output)
         for piece in pieces.end() if pieces is not None else ():
-            await self._pass_on(piece, pieces_out)
+            await self._pass_on(piece, tasks)
 
     def _pieces(self) -> Pieces | None:
         if self._means.tts is None:
@@ -174,21 +177,19 @@ class Reply(Saying):
 
         return Pieces(self._means.language, first_clause=True)
 
-    async def _pass_on(self, piece: str, pieces_out: MemoryObjectSendStream[str]) -> None:
-        with suppress(anyio.BrokenResourceError):  # the voice failed; the words are shown all the same
-            try:
-                pieces_out.send_nowait(piece)
-            except anyio.WouldBlock:
-                await pieces_out.send(piece)
-            else:
-                await checkpoint()  # the voice begins before more is written
-
-    async def _speak(self, pieces: MemoryObjectReceiveStream[str]) -> None:
-        """Speak the pieces; what went wrong with them or before is apologised for."""
-        means = self._means
-        if means.tts is None:
-            pieces.close()
+    async def _pass_on(self, piece: str, tasks: TaskGroup) -> None:
+        if self._script is not None:
+            await self._script.write(piece)
             return
+        self._script = Script()
+        await self._script.write(piece)
+        tasks.start_soon(self._speak, self._script)
+        await anyio.sleep(_HEAD_START_S)
+
+    async def _speak(self, script: Script) -> None:
+        """Speak what is written; what went wrong with it or before is apologised for."""
+        means = self._means
+        assert means.tts is not None
         try:
             self._mouth = Mouth(
                 means.tts,
@@ -200,8 +201,9 @@ class Reply(Saying):
                 first_s=means.tts_s,
                 waterfall=self.waterfall,
             )
-            await self._mouth.speak(pieces)
+            await self._mouth.speak(script)
         except Exception as error:  # noqa: BLE001  # a broken voice costs the sound, not the answer
+            script.end()
             report(means.tts, error, means.publish)
             self._fail(code_of("tts", error))
         if self.failure is not None:

@@ -57,21 +57,22 @@ class Saying(ABC):
         self._scope = anyio.CancelScope()
         self.released = False
         """Whether the user may know of it."""
-        self._when_released = anyio.Event()
-        self._all_heard = anyio.Event()
+        self._when_released: anyio.Event | None = None  # once somebody waits for it
+        self._all_heard: anyio.Event | None = None
 
     def release(self) -> None:
         """Let the user hear it, and what was held back of it first."""
         self.item = self._floor.take()
         self.released = True
-        self._when_released.set()
+        if self._when_released is not None:
+            self._when_released.set()
         held, self._held = self._held, []
         for step in held:
             step()
 
     def played(self) -> None:
         """All sound was heard."""
-        if self._complete:
+        if self._all_heard is not None:
             self.waterfall.reached("played")
             self._finish("failed" if self.failure else "ok")
             self._all_heard.set()
@@ -153,13 +154,19 @@ class Saying(ABC):
 
     async def _heard_to_the_end(self) -> None:
         """Wait until everything that was given is heard. What is only read is so when it is complete."""
-        await self._when_released.wait()
+        await self._until_released()
         self._complete = True
         if not self._floor.speaks:
             self._finish("failed" if self.failure else "ok")
             return
+        self._all_heard = anyio.Event()
         self._floor.complete(self.item)
         await self._all_heard.wait()
+
+    async def _until_released(self) -> None:
+        if not self.released:
+            self._when_released = self._when_released or anyio.Event()
+            await self._when_released.wait()
 
     def _finish(self, outcome: Outcome) -> None:
         """End it, once: take leave of the floor and tell everybody."""

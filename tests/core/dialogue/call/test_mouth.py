@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from jackfield.assembly import Built
 from jackfield.contracts.tts import TTS, SpeechMark, SpeechSettings, TTSOutput, Voice
 from jackfield.dialogue.call.mouth import Mouth
+from jackfield.dialogue.call.script import Script
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import ProviderBadReply, ProviderRefused, ProviderTimedOut, ProviderUnavailable
 from jackfield.plugin import Capabilities
@@ -37,7 +38,7 @@ Step = TTSOutput | float | Exception
 
 
 @dataclass
-class Script:
+class Practised:
     """A voice that does for each text, or each attempt at it, what is written down."""
 
     steps: Callable[[str], Sequence[Step]]
@@ -62,7 +63,7 @@ class Script:
 
 
 @dataclass
-class Incremental(Script):
+class Incremental(Practised):
     """Says a second for each piece of text, as it comes; fails first as often as `failures` says."""
 
     failures: int = 0
@@ -78,6 +79,24 @@ class Incremental(Script):
                 raise ProviderUnavailable("not now")
             await anyio.sleep(self.deaf_s)
             yield SECOND
+
+
+class Eager(Practised):
+    """Says twenty seconds for the first piece of text, and one for each other, reading on meanwhile."""
+
+    async def stream(
+        self, pieces: AsyncIterator[str], settings: SpeechSettings
+    ) -> AsyncGenerator[TTSOutput, None]:
+        self.texts.append(await anext(pieces))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._read, pieces)
+            yield SECOND * 20
+            yield SECOND
+        for _ in self.texts[1:]:
+            yield SECOND
+
+    async def _read(self, pieces: AsyncIterator[str]) -> None:
+        self.texts += [piece async for piece in pieces]
 
 
 class Leg:
@@ -126,25 +145,25 @@ def mouth_of(
 
 
 async def say(mouth: Mouth, *pieces: str) -> None:
-    send, receive = anyio.create_memory_object_stream[str](len(pieces))
+    script = Script()
     for piece in pieces:
-        send.send_nowait(piece)
-    send.close()
-    await mouth.speak(receive)
+        await script.write(piece)
+    script.end()
+    await mouth.speak(script)
 
 
 @asynccontextmanager
-async def saying(mouth: Mouth) -> AsyncGenerator[Callable[[str], None], None]:
+async def saying(mouth: Mouth) -> AsyncGenerator[Callable[[str], Awaitable[None]], None]:
     """Speak what is given to the function, until the block ends."""
-    send, receive = anyio.create_memory_object_stream[str](100)
+    script = Script()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mouth.speak, receive)
-        with send:
-            yield send.send_nowait
+        tasks.start_soon(mouth.speak, script)
+        yield script.write
+        script.end()
 
 
 async def test_pieces_are_spoken_one_after_the_other() -> None:
-    tts, leg = Script(lambda text: [SECOND]), Leg()
+    tts, leg = Practised(lambda text: [SECOND]), Leg()
     mouth = mouth_of(tts, leg)
 
     await say(mouth, "One two. ", "Three four. ", "Five.")
@@ -157,7 +176,7 @@ async def test_pieces_are_spoken_one_after_the_other() -> None:
 
 @pytest.mark.parametrize(("piece", "end_s"), [("One two ", 1.03), ("One two, ", 1.5), ("One two. ", 1.5)])
 async def test_a_piece_that_breaks_off_is_followed_without_a_pause(piece: str, end_s: float) -> None:
-    tts, leg = Script(lambda text: [TONE, SECOND[:RATE_HZ]] if text != "three." else [TONE]), Leg()
+    tts, leg = Practised(lambda text: [TONE, SECOND[:RATE_HZ]] if text != "three." else [TONE]), Leg()
     mouth = mouth_of(tts, leg)
 
     await say(mouth, piece, "three.")
@@ -176,7 +195,7 @@ async def test_sound_comes_at_the_rate_of_the_leg() -> None:
 
 
 async def test_long_sound_is_given_in_short_chunks() -> None:
-    tts, leg = Script(lambda text: [SECOND * 5]), Leg(8_000)
+    tts, leg = Practised(lambda text: [SECOND * 5]), Leg(8_000)
 
     await say(mouth_of(tts, leg), "One.")
 
@@ -185,7 +204,7 @@ async def test_long_sound_is_given_in_short_chunks() -> None:
 
 
 async def test_others_have_their_turn_while_long_sound_is_resampled() -> None:
-    tts, leg = Script(lambda text: [SECOND * 5]), Leg(8_000)
+    tts, leg = Practised(lambda text: [SECOND * 5]), Leg(8_000)
     seen: set[int] = set()
 
     async def look() -> None:
@@ -199,7 +218,7 @@ async def test_others_have_their_turn_while_long_sound_is_resampled() -> None:
 
 
 async def test_the_next_piece_is_made_while_this_one_plays() -> None:
-    tts, leg = Script(lambda text: [0.5, SECOND, SECOND]), Leg()
+    tts, leg = Practised(lambda text: [0.5, SECOND, SECOND]), Leg()
 
     await say(mouth_of(tts, leg), "One.", "Two.")
 
@@ -207,7 +226,7 @@ async def test_the_next_piece_is_made_while_this_one_plays() -> None:
 
 
 async def test_the_voice_rests_while_the_listener_is_far_behind() -> None:
-    tts, leg = Script(lambda text: [SECOND] * 4), Leg()
+    tts, leg = Practised(lambda text: [SECOND] * 4), Leg()
 
     await say(mouth_of(tts, leg, ahead_limit_s=2.0), "One.", "Two.")
 
@@ -216,7 +235,7 @@ async def test_the_voice_rests_while_the_listener_is_far_behind() -> None:
 
 
 async def test_the_wait_for_the_listener_is_not_the_voices() -> None:
-    tts, leg = Script(lambda text: [SECOND * 20, SECOND]), Leg()
+    tts, leg = Practised(lambda text: [SECOND * 20, SECOND]), Leg()
 
     await say(mouth_of(tts, leg, ahead_limit_s=1.0), "One.")
 
@@ -226,17 +245,17 @@ async def test_the_wait_for_the_listener_is_not_the_voices() -> None:
 async def test_the_first_sentence_is_noted() -> None:
     leg = Leg()
     waterfall = Waterfall(clock=anyio.current_time)
-    mouth = mouth_of(Script(lambda text: [1.0, SECOND]), leg, waterfall=waterfall)
+    mouth = mouth_of(Practised(lambda text: [1.0, SECOND]), leg, waterfall=waterfall)
 
     async with saying(mouth) as say_piece:
         await anyio.sleep(0.25)
-        say_piece("One.")
+        await say_piece("One.")
 
     assert waterfall.seconds() == pytest.approx({"first_sentence": 0.25})
 
 
 async def test_a_hanging_voice_is_given_up() -> None:
-    tts = Script(lambda text: [1000.0])
+    tts = Practised(lambda text: [1000.0])
 
     with pytest.raises(ProviderTimedOut):
         await say(mouth_of(tts, Leg()), "One.")
@@ -247,7 +266,7 @@ async def test_a_hanging_voice_is_given_up() -> None:
 
 async def test_a_voice_that_hangs_in_the_middle_is_given_up() -> None:
     leg = Leg()
-    mouth = mouth_of(Script(lambda text: [1.0, SECOND, 2.0, SECOND, 1000.0, SECOND]), leg)
+    mouth = mouth_of(Practised(lambda text: [1.0, SECOND, 2.0, SECOND, 1000.0, SECOND]), leg)
 
     with pytest.raises(ProviderTimedOut):
         await say(mouth, "One two three four five six seven.")
@@ -258,7 +277,7 @@ async def test_a_voice_that_hangs_in_the_middle_is_given_up() -> None:
 
 async def test_a_failure_that_may_pass_is_tried_again() -> None:
     attempts: list[Sequence[Step]] = [[ProviderUnavailable("not now")], [SECOND]]
-    tts, leg = Script(lambda text: attempts.pop(0)), Leg()
+    tts, leg = Practised(lambda text: attempts.pop(0)), Leg()
 
     await say(mouth_of(tts, leg), "One.")
 
@@ -268,7 +287,7 @@ async def test_a_failure_that_may_pass_is_tried_again() -> None:
 async def test_marks_of_a_failed_attempt_are_forgotten() -> None:
     failed: list[Step] = [SpeechMark("word", "six", 0.3), ProviderUnavailable("not now")]
     attempts: list[Sequence[Step]] = [failed, [SpeechMark("word", "six", 0.7), SECOND]]
-    mouth = mouth_of(Script(lambda text: attempts.pop(0)), Leg())
+    mouth = mouth_of(Practised(lambda text: attempts.pop(0)), Leg())
 
     await say(mouth, "Five six.")
 
@@ -277,7 +296,7 @@ async def test_marks_of_a_failed_attempt_are_forgotten() -> None:
 
 
 async def test_attempts_do_not_outlast_the_time_limit() -> None:
-    tts = Script(lambda text: [3.0, ProviderUnavailable("not now")])
+    tts = Practised(lambda text: [3.0, ProviderUnavailable("not now")])
 
     with pytest.raises(ProviderTimedOut):
         await say(mouth_of(tts, Leg()), "One.")
@@ -287,7 +306,7 @@ async def test_attempts_do_not_outlast_the_time_limit() -> None:
 
 @pytest.mark.parametrize("outputs", [[b"\0"], [SECOND, b"123"], ["sound"], [12]])
 async def test_garbage_is_refused(outputs: list[Any]) -> None:
-    tts, leg = Script(lambda text: outputs), Leg()
+    tts, leg = Practised(lambda text: outputs), Leg()
 
     with pytest.raises(ProviderBadReply, match="whole samples"):
         await say(mouth_of(tts, leg), "One.")
@@ -295,32 +314,32 @@ async def test_garbage_is_refused(outputs: list[Any]) -> None:
 
 async def test_a_voice_without_a_sound_has_failed() -> None:
     with pytest.raises(ProviderBadReply, match="no sound"):
-        await say(mouth_of(Script(lambda text: [b"", b""]), Leg()), "One.", "Two.")
+        await say(mouth_of(Practised(lambda text: [b"", b""]), Leg()), "One.", "Two.")
 
 
 async def test_nothing_to_say_is_no_failure() -> None:
     leg = Leg()
-    mouth = mouth_of(Script(lambda text: []), leg)
+    mouth = mouth_of(Practised(lambda text: []), leg)
 
     await say(mouth)
 
     assert (leg.chunks, mouth.text, mouth.heard_text(1.0)) == ([], "", "")
 
 
-async def test_a_failure_goes_up_and_lets_the_writer_know() -> None:
-    tts = Script(lambda text: [ProviderRefused("no such voice")])
-    send, receive = anyio.create_memory_object_stream[str](1)
+async def test_a_failure_goes_up_and_nothing_more_is_read() -> None:
+    tts = Practised(lambda text: [ProviderRefused("no such voice")])
+    script = Script()
+    await script.write("One.")
+    with pytest.raises(ProviderRefused):
+        await mouth_of(tts, Leg()).speak(script)
 
-    with send:
-        send.send_nowait("One.")
-        with pytest.raises(ProviderRefused):
-            await mouth_of(tts, Leg()).speak(receive)
-        with pytest.raises(anyio.BrokenResourceError):
-            send.send_nowait("Two.")
+    await script.write("Two.")
+
+    assert await script.read() is None
 
 
 async def test_cancelled_the_voice_is_closed_and_what_was_said_known() -> None:
-    tts, leg = Script(lambda text: [SECOND, 3.0]), Leg()
+    tts, leg = Practised(lambda text: [SECOND, 3.0]), Leg()
     mouth = mouth_of(tts, leg)
 
     with anyio.move_on_after(2.0) as scope:
@@ -333,7 +352,7 @@ async def test_cancelled_the_voice_is_closed_and_what_was_said_known() -> None:
 
 
 async def test_what_is_not_complete_yet_is_not_taken_for_heard() -> None:
-    mouth = mouth_of(Script(lambda text: [SECOND, 3.0]), Leg())
+    mouth = mouth_of(Practised(lambda text: [SECOND, 3.0]), Leg())
     text = "one two three four five six seven eight nine ten"
 
     with anyio.move_on_after(1.0):
@@ -343,7 +362,7 @@ async def test_what_is_not_complete_yet_is_not_taken_for_heard() -> None:
 
 
 async def test_what_plays_after_a_failure_is_not_taken_for_the_text() -> None:
-    mouth = mouth_of(Script(lambda text: [SECOND, ProviderRefused("enough")]), Leg())
+    mouth = mouth_of(Practised(lambda text: [SECOND, ProviderRefused("enough")]), Leg())
 
     with pytest.raises(ProviderRefused):
         await say(mouth, "one two three four five six seven eight nine ten")
@@ -356,10 +375,10 @@ async def test_an_incremental_voice_is_given_the_pieces_as_they_come() -> None:
     mouth = mouth_of(tts, leg, streaming=True)
 
     async with saying(mouth) as say_piece:
-        say_piece("One two. ")
+        await say_piece("One two. ")
         await anyio.sleep(20.0)  # far longer than the voice may take
         assert (tts.texts, leg.given_s) == (["One two. "], 1.0)
-        say_piece("Three four.")
+        await say_piece("Three four.")
 
     assert (tts.texts, leg.given_s) == (["One two. ", "Three four."], 2.0)
     assert mouth.text == mouth.heard_text(2.0) == "One two. Three four."
@@ -390,3 +409,14 @@ async def test_an_incremental_voice_without_text_is_not_asked() -> None:
     await say(mouth_of(tts, leg, streaming=True))
 
     assert (tts.texts, leg.chunks) == ([], [])
+
+
+async def test_an_incremental_voice_may_read_ahead_while_it_rests() -> None:
+    tts, leg = Eager(lambda text: []), Leg()
+
+    async with saying(mouth_of(tts, leg, ahead_limit_s=1.0, streaming=True)) as say_piece:
+        await say_piece("One. ")
+        await anyio.sleep(1.0)  # the voice rests now, for longer than it may take
+        await say_piece("Two.")
+
+    assert leg.given_s == 22.0
