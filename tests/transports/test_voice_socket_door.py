@@ -648,3 +648,14 @@ async def test_a_server_that_stops_says_goodbye() -> None:
 
         assert await phone.closed() == 1001
         await lines.switchboard.call.until_closed()
+
+
+async def test_calls_whose_sockets_the_server_closes_end_because_it_stops() -> None:
+    async with exchange() as lines, lines.phone() as phone:
+        await phone.start()
+        for connection in list(lines.served.server.server_state.connections):
+            connection.shutdown()  # what uvicorn does without the server around it
+
+        assert await phone.closed() == 1012
+        await lines.switchboard.call.until_closed()
+        assert lines.switchboard.call.reason == "shutdown"

@@ -27,6 +27,8 @@ MAX_BAD_MESSAGES: Final = 50
 """So many in a row of one kind, and the call ends."""
 _FAREWELL_S: Final = 2.0
 """For what still waits to be sent when the call has ended."""
+_RESTART: Final = 1012
+"""What a socket is closed with by a server that stops without saying so before, such as uvicorn by itself."""
 
 _NO_SOUND: Final = ProtocolError(422, "audio_not_expected", "The call was started with audio_in null.")
 _TOO_LONG: Final = ProtocolError(413, "message_too_large", "The message is larger than is allowed.")
@@ -89,7 +91,7 @@ class Conversation:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                self._call.hang_up()
+                self._call.hang_up("shutdown" if message.get("code") == _RESTART else "hung_up")
                 return
             data = message.get("bytes")
             if data is not None:
