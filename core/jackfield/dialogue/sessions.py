@@ -32,6 +32,8 @@ from jackfield.resilience.guard import in_time
 
 T = TypeVar("T")
 
+LOGGED_KEY_CHARS: Final = 20
+"""How much of a conversation's key is logged: enough to tell conversations apart."""
 _SEPARATOR: Final = "\x1f"
 _ID_BYTES: Final = 16
 _DIGESTS_KEPT: Final = 4096

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from random import getrandbits
-from typing import Final, Literal
+from typing import Literal
 
 from jackfield.assembly import Assembly, Built
 from jackfield.config.sections import TimeoutsSection
@@ -23,16 +23,13 @@ from jackfield.dialogue.failures import client_error, failover_noted, report
 from jackfield.dialogue.prompt import PromptWriter
 from jackfield.dialogue.recorder import Recorder
 from jackfield.dialogue.scenarios import Part
-from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.sessions import LOGGED_KEY_CHARS, SessionService
 from jackfield.dialogue.tools import Toolbox
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import ProviderBadReply, ProviderError
 from jackfield.resilience.guard import Patience, guard
 
 logger = logging.getLogger(__name__)
-
-_KEY_CHARS: Final = 20
-"""How much of a session's key is logged: enough to tell sessions apart."""
 
 
 @dataclass(slots=True)
@@ -269,7 +266,7 @@ class TurnRunner:
             turn.outcome,
             turn.waterfall.total_s(),
             turn.waterfall,
-            turn.key[:_KEY_CHARS],
+            turn.key[:LOGGED_KEY_CHARS],
             request.transport,
             request.message_type,
             turn.llm.plugin,

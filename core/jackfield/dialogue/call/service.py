@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
 
 import anyio
 
@@ -18,13 +17,10 @@ from jackfield.dialogue.call.call import LiveCall
 from jackfield.dialogue.call.factory import CallFactory
 from jackfield.dialogue.order import TurnOrder
 from jackfield.dialogue.scenarios import ScenarioTable
-from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.sessions import LOGGED_KEY_CHARS, SessionService
 from jackfield.errors import ProtocolError
 
 logger = logging.getLogger(__name__)
-
-_KEY_CHARS: Final = 20
-"""How much of a session's key is logged: enough to tell sessions apart."""
 
 
 class CallService:
@@ -109,6 +105,6 @@ class CallService:
             call.name,
             seconds,
             reason,
-            session[:_KEY_CHARS],
+            session[:LOGGED_KEY_CHARS],
             transport,
         )
