@@ -109,12 +109,11 @@ class Hub:
             try:
                 await self._listen()
             except FAILURES as error:
-                reason = unavailable(self._link.where, error)
-            except StoreUnavailable as error:
-                reason = error
-            if self._connected:
-                self._logger.warning("listening to signals was interrupted: %s", reason)
-                pause_s = _FIRST_PAUSE_S
+                if self._connected:
+                    pause_s = _FIRST_PAUSE_S
+                if pause_s == _FIRST_PAUSE_S:  # what goes on is not told again and again
+                    reason = unavailable(self._link.where, error)
+                    self._logger.warning("listening to signals was interrupted: %s", reason)
             self._lose()
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -131,8 +130,6 @@ class Hub:
             with anyio.fail_after(self._link.timeout_s):
                 await connection.connect()
                 other_server = await self._meet(connection)
-            self._connected = True
-            self._changed.set()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ask, connection)
                 try:
@@ -189,6 +186,7 @@ class Hub:
                     channel.doubtful |= other_server
                     tasks.start_soon(self._catch_up, name, channel)
                 channel.heard.set()
+                self._connected = True
             elif kind == b"message" and channel is not None:
                 channel.deliver(rest[0])
 

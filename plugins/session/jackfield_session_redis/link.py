@@ -63,8 +63,8 @@ class Link(ABC):
             raise unavailable(self.where, error) from error
 
     async def _in_time(self, command: Sequence[Part]) -> Any:
-        async with self._in_use:
-            with anyio.fail_after(self.timeout_s):
+        with anyio.fail_after(self.timeout_s):
+            async with self._in_use:
                 return await self._send(command)
 
     @abstractmethod

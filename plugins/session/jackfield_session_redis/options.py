@@ -34,7 +34,7 @@ class RedisOptions(Options):
     )
     connect_timeout_s: float = Field(2.0, gt=0, description="Seconds that opening a connection may take.")
     timeout_s: float = Field(
-        4.0, gt=0, description="Seconds that one operation may take, with opening a connection."
+        4.0, gt=0, description="Seconds that one operation may take, with waiting for a connection."
     )
     tls_ca_file: FilePath | None = Field(
         None,

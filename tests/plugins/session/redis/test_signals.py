@@ -191,6 +191,19 @@ async def test_subscribing_while_redis_is_away_says_so(server: RedisServer, near
         await heard(signals)
 
 
+async def test_a_user_who_may_not_listen_is_told_so_and_the_log_is_not_filled(
+    server: RedisServer, far: RedisStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await far._link.run("ACL", "SETUSER", "deaf", "on", ">word", "~*", "resetchannels", "+@all")
+    with caplog.at_level(logging.WARNING):
+        async with make_store(server.url, username="deaf", password="word", timeout_s=0.5) as store:
+            with pytest.raises(StoreUnavailable, match="confirms no subscription"):
+                async with store.subscribe("key"):
+                    pass
+    assert "ACL" in caplog.text
+    assert len(caplog.records) == 1
+
+
 async def test_a_connection_that_fell_silent_is_given_up(
     near: RedisStore, far: RedisStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
