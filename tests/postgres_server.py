@@ -34,12 +34,16 @@ _SETTINGS: Final = {
 
 
 class PostgresServer:
-    """A server with its data in a folder of its own. `close` stops it and removes the folder."""
+    """A server with its data in `folder`, which becomes its own; without one, in a new folder.
 
-    def __init__(self) -> None:
+    Everybody must be able to enter what leads to the folder. `close` stops it and removes the folder; after
+    `kill`, `start` finds the data that the killed one left.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         as_root = os.geteuid() == 0
         self._owner = pwd.getpwnam(_OWNER) if as_root else None
-        self._folder = Path(tempfile.mkdtemp(prefix="jackfield-postgresql-"))
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="jackfield-postgresql-"))
         self._programs = self._usable_programs()
         self._process: subprocess.Popen[bytes] | None = None
         if self._owner:
@@ -97,7 +101,8 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kill all of its processes at once, as a loss of power would; returns when they are gone."""
-        assert self._process is not None
+        if self._process is None:
+            return
         first = psutil.Process(self.pid)
         processes = [first, *first.children(recursive=True)]
         for process in processes:

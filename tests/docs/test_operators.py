@@ -13,7 +13,7 @@ from jackfield.dialogue.waterfall import Stage
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "operators.md").read_text()
 CALLS: Final = PAGE.split("## Live calls")[1].split("\n## ")[0]
-METRIC: Final = re.compile(r"\bjackfield_[a-z]+_[a-z_]+\b|\bjackfield_calls\b")
+METRIC: Final = re.compile(r"(?<!-m )\bjackfield_[a-z]+_[a-z_]+\b|\bjackfield_calls\b")
 MADE: Final = re.compile(
     r'\.(?:counter|gauge|histogram)\(\s*"(\w+)",\s*"[^"]*",?\s*(?:\[([^\]]*)\]|(labels))?'
 )

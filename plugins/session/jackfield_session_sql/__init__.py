@@ -18,8 +18,9 @@ __all__ = ["SqlOptions", "make_session", "plugin_info"]
 def _capabilities(options: SqlOptions) -> Capabilities:
     return Capabilities(
         roles=ROLES,
-        persistent=() if options.accept_loss else ROLES,
+        persistent=ROLES,
         network=dialect_of(options) != "sqlite",
+        replicated=dialect_of(options) != "sqlite",
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, Final, TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 from sqlalchemy import Connection, CursorResult, Executable, NullPool, PoolProxiedConnection, Row, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -21,6 +23,8 @@ Parameters: TypeAlias = dict[str, Any]  # what drivers take; statements give the
 _IMMEDIATE: Final = "jackfield_immediate"
 _FOREVER_S: Final = 60.0
 _CLOSE_S: Final = 5.0
+_BUSY: Final = "SQLITE_BUSY"
+_BUSY_WAIT_S: Final = 0.02
 _QUERY_CANCELLED: Final = "57014"
 
 
@@ -28,7 +32,7 @@ class Database:
     """A pool of connections. Nothing is opened before it is used; `close` closes what is idle.
 
     What was begun ends, within its limits of time, although its caller is cancelled by a cancel scope: a
-    connection that is torn out of a statement is lost.
+    connection that is torn out of a statement is lost. A caller that is cancelled already begins nothing.
 
     On SQLite, writers of one process wait for each other in a queue, since the file has one writer at a time
     and its own way of waiting is not fair; other processes are waited for by that way.
@@ -50,6 +54,7 @@ class Database:
 
         :raises StoreUnavailable: when there is no answer.
         """
+        await checkpoint_if_cancelled()
         with self._failures(), anyio.CancelScope(shield=True):
             async with self._steps.connect() as connection:
                 rows = (await connection.execute(statement, parameters)).all()
@@ -70,6 +75,7 @@ class Database:
         :raises IntegrityError: when a key is taken.
         :raises StoreUnavailable: when it may not have happened.
         """
+        await checkpoint_if_cancelled()
         async with self._writer:
             with self._failures(), anyio.CancelScope(shield=True):
                 async with self._steps.connect() as connection:
@@ -79,6 +85,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for several questions, each answered as things then are."""
+        await checkpoint_if_cancelled()
         with self._failures(), anyio.CancelScope(shield=True):
             async with self._steps.connect() as connection:
                 yield connection
@@ -86,6 +93,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose changes happen together at the end of the block, or, if it fails, not at all."""
+        await checkpoint_if_cancelled()
         async with self._writer:
             with self._failures(), anyio.CancelScope(shield=True):
                 async with self._transactions.begin() as connection:
@@ -98,7 +106,7 @@ class Database:
         if self.dialect == "sqlite":
             engine = engine.execution_options(**{_IMMEDIATE: True})
         with self._failures():
-            connection = await engine.connect()
+            connection = await _connect(engine)
             try:
                 yield connection
             finally:
@@ -143,6 +151,18 @@ class Database:
         )
 
 
+async def _connect(engine: AsyncEngine) -> AsyncConnection:
+    """Connect; while another process makes a file of SQLite one for several, which locks it, try again."""
+    deadline = anyio.current_time() + _FOREVER_S
+    while True:
+        try:
+            return await engine.connect()
+        except DBAPIError as error:
+            if _code(error) != _BUSY or anyio.current_time() > deadline:
+                raise
+        await anyio.sleep(_BUSY_WAIT_S)
+
+
 def _engine(options: SqlOptions, dialect: Dialect, *, pooled: bool = True) -> AsyncEngine:
     """Make an engine. Parameters hold what users wrote, so errors never show them."""
     pool: dict[str, Any] = {"poolclass": NullPool}
@@ -158,6 +178,7 @@ def _engine(options: SqlOptions, dialect: Dialect, *, pooled: bool = True) -> As
         address(options), hide_parameters=True, connect_args=arguments, **pool, **large
     )
     if dialect == "sqlite":
+        logging.getLogger("aiosqlite").setLevel(logging.INFO)  # below, it writes what users wrote
         event.listen(engine.sync_engine, "connect", _prepare_sqlite if pooled else _share_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     if dialect == "postgresql":

@@ -38,15 +38,18 @@ class SqlOptions(Options):
     )
     accept_loss: bool = Field(
         False,
-        description="Whether a database that may lose what it has confirmed is accepted (PostgreSQL with "
-        "`fsync` or `synchronous_commit` off). The store then does not count as persistent.",
+        description="Whether PostgreSQL may lose what it has confirmed when it crashes; without it, `fsync` "
+        "or `synchronous_commit` being off stops the start.",
     )
     pool_size: int = Field(10, ge=1, le=200, description="Most connections of this process at once.")
     connect_timeout_s: float = Field(
-        5.0, gt=0, description="Seconds for a new connection, and for one of the pool to become free."
+        4.0, gt=0, description="Seconds for a new connection, and for one of the pool to become free."
     )
     statement_timeout_s: float = Field(
-        5.0, gt=0, description="Seconds for one statement, its wait for locks included."
+        4.0,
+        gt=0,
+        description="Seconds for one statement, its wait for locks included; less than `store_seconds` of "
+        "`[timeouts]`, so that the error says what happened.",
     )
     poll_s: float = Field(
         0.5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Table, bindparam
+from sqlalchemy import BigInteger, Column, ColumnElement, Table, bindparam, cast
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement, Executable
@@ -62,7 +62,8 @@ def upsert(
     of it, nothing happens and no row comes back.
     """
     if dialect == "mssql":
-        return Merge(table, values, changes(table.alias("excluded").c), where, returning)
+        typed = {name: cast(value, table.c[name].type) for name, value in values.items()}
+        return Merge(table, typed, changes(table.alias("excluded").c), where, returning)
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     row = insert(table).values(values)
     return row.on_conflict_do_update(

@@ -50,7 +50,12 @@ class AnyText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
         if value is None:
             return None
-        return value.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        text = value.replace("\0", "\ufffd")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text
 
 
 class Identifier(AnyText):
@@ -62,7 +67,7 @@ class Identifier(AnyText):
         if dialect.name == "mssql":
             return dialect.type_descriptor(Unicode(_MSSQL_CHARS, collation=_BINARY))
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(Text(collation="C"))
+            return dialect.type_descriptor(String(collation="C"))
         return dialect.type_descriptor(Text())
 
 

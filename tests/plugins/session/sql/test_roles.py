@@ -55,8 +55,3 @@ def test_it_offers_every_role_and_all_persist(url: str, network: bool) -> None:
     built = jackfield_session_sql.make_session(options=options, site=site)
     for role in (Windows, Records, Signals, Shared):
         assert isinstance(built, role)
-
-
-def test_where_loss_is_accepted_nothing_counts_as_persistent() -> None:
-    options = SqlOptions(url=SecretStr("postgresql://localhost/jackfield"), accept_loss=True)
-    assert jackfield_session_sql.plugin_info().capabilities(options).persistent == ()

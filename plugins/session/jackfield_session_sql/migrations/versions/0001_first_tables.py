@@ -14,7 +14,7 @@ down_revision = None
 _DIGEST = sa.LargeBinary(32).with_variant(mssql.BINARY(32), "mssql")
 _IDENTIFIER = (
     sa.Text()
-    .with_variant(sa.Text(collation="C"), "postgresql")
+    .with_variant(sa.String(collation="C"), "postgresql")
     .with_variant(sa.Unicode(400, collation="Latin1_General_100_BIN2"), "mssql")
 )
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
