@@ -34,7 +34,7 @@ _JOINTS: Final = {
 """Words before which a phrase may stop."""
 _NO_JOINTS: Final = frozenset[str]()
 
-_GAP: Final = re.compile(r"(\S+)\s+(?=(\S+)\s)")
+_GAP: Final = re.compile(r"(?<!\S)(\S++)\s++(?=(\S++)\s)")
 """What is before a space, and the word after it, once that is complete."""
 
 _HAN: Final = "\u2e80-\u2fdf\u3005-\u3007\u3400-\u9fff\uf900-\ufaff"
@@ -67,6 +67,8 @@ _LETTERS: Final = Reach(20, 50, 4)
 _SYLLABLES: Final = Reach(8, 22, 2)
 SOONEST_CHARS: Final = _SYLLABLES.most_chars
 """Shorter texts have no place yet."""
+_LATEST_CHARS: Final = 150
+"""What has no place by then is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def breath(clause: str, language: str) -> Breath | None:
     """
     text = clause.lstrip()
     indent = len(clause) - len(text)
+    text = text[:_LATEST_CHARS]
     head = text[: _SYLLABLES.most_chars]
     if 2 * len(_SYLLABLE.findall(head)) < len(head):
         found = _between_words(text, _LETTERS, _JOINTS.get(language, _NO_JOINTS))
