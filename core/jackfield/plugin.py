@@ -65,6 +65,9 @@ class Capabilities:
     """Requests it serves at once; further ones wait. None means it sets no bound of its own."""
     lets_all_in: bool = False
     """Authentication: is configured so that everybody is let in."""
+    replicated: bool = False
+    """Session store: several servers may use it at the same time. They then take turns in a conversation, and
+    count requests together, by its role `shared`."""
 
 
 def _no_capabilities(_options: Options) -> Capabilities:

@@ -19,6 +19,7 @@ from jackfield.contracts.stt import TranscriptionSettings
 from jackfield.contracts.tts import TTS, SpeechSettings, Voice
 from jackfield.contracts.turn import ClipAnswer, Recorded, Recording, TurnOutput, TurnRequest
 from jackfield.dialogue.clip import ClipReader, Speaker
+from jackfield.dialogue.leases import TurnLeases
 from jackfield.dialogue.order import Place, TurnOrder
 from jackfield.dialogue.recorder import Recorder
 from jackfield.dialogue.scenarios import Part, ScenarioTable
@@ -50,7 +51,8 @@ class DialogueAssistant:
         self._sessions = sessions
         self._scenarios = scenarios
         self._language = config.assistant.language
-        self.order: Final = TurnOrder(config.limits.waiting_turns)
+        self.leases: Final = _leases(assembly, sessions)
+        self.order: Final = TurnOrder(config.limits.waiting_turns, self.leases)
         self._recorder = Recorder(sessions)
         self._runner = TurnRunner(assembly, sessions, metrics, publish)
         audio_total = metrics.counter(
@@ -197,3 +199,11 @@ class DialogueAssistant:
                         await pieces_out.send(piece)
             for piece in pieces.end():
                 await pieces_out.send(piece)
+
+
+def _leases(assembly: Assembly, sessions: SessionService) -> TurnLeases | None:
+    """What keeps turns apart from those of other servers, where there may be any."""
+    store = assembly.stores.get("shared")
+    if store is None or not store.capabilities.replicated or sessions.shared is None:
+        return None
+    return TurnLeases(sessions.shared, sessions)

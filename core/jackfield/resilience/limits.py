@@ -1,4 +1,4 @@
-"""Rate limits: sliding windows per user, conversation and address, in this process's memory."""
+"""Rate limits: sliding windows per user, conversation and address."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from jackfield.config.sections import LimitsSection
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.turn import ConversationRef
 from jackfield.errors import ProtocolError
+from jackfield.resilience.shared_counters import SharedCounters
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -30,13 +30,13 @@ _IPV6_NETWORK_BITS: Final = 64
 class RateLimits:
     """Counts requests and refuses those beyond the configured rates. Implements `contracts.panel.Limits`.
 
-    Keys are digests, so memory holds no user's name; what is past its window is forgotten.
+    Counts in this process, or with all replicas of the server in `counters`. Keys are digests, so nothing
+    holds a user's name; what is past its window is forgotten.
     """
 
-    def __init__(self, settings: LimitsSection) -> None:
+    def __init__(self, settings: LimitsSection, counters: SharedCounters | None = None) -> None:
         self._enabled = settings.enabled
-        self.counters = ExpiringCounters()
-        self._limiter = SlidingWindowCounterRateLimiter(self.counters)
+        self.counters: ExpiringCounters | SharedCounters = counters or ExpiringCounters()
         self._user = RateLimitItemPerMinute(settings.user_per_minute, namespace="user")
         self._session = RateLimitItemPerMinute(settings.session_per_minute, namespace="session")
         self._address = RateLimitItemPerMinute(settings.address_per_minute, namespace="address")
@@ -67,9 +67,10 @@ class RateLimits:
 
     async def _count(self, item: RateLimitItem, *parts: str) -> None:
         key = _digest(parts)
-        if await self._limiter.hit(item, key):
+        name, window_s = item.key_for(key), item.get_expiry()
+        if await self.counters.acquire_sliding_window_entry(name, item.amount, window_s):
             return
-        window = await self.counters.get_sliding_window(item.key_for(key), item.get_expiry())
+        window = await self.counters.get_sliding_window(name, window_s)
         wait_s = _wait_s(item, *window)
         raise ProtocolError(
             429,

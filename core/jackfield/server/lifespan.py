@@ -131,6 +131,8 @@ def _background(running: Running) -> list[tuple[str, Callable[[], Awaitable[None
     if running.assembly.tts.default is not None:
         every_s = min(_CLEANUP_S, running.assembly.config.audio.ttl_seconds)
         work.append(("clips", lambda: parts.clips.run_cleanup(every_s)))
+    if parts.leases is not None:
+        work.append(("leases", parts.leases.run))
     work += [("health", probe.run) for probe in running.probes]
     for built, panel in running.panels:
         if isinstance(built.object, Background):

@@ -17,13 +17,16 @@ from jackfield.contracts.auth import Auth, Credentials, SubjectMatcher, UserId
 from jackfield.contracts.call import Calls
 from jackfield.contracts.extension import Event
 from jackfield.contracts.panel import Assistant, Clips, Limits, Metrics, PanelSettings, Scenarios, Sessions
+from jackfield.contracts.session import Shared
 from jackfield.dialogue.assistant import DialogueAssistant
 from jackfield.dialogue.call.service import CallService
+from jackfield.dialogue.leases import TurnLeases
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.sessions import SessionService
 from jackfield.dialogue.warming import Warming
 from jackfield.errors import ProtocolError, ProviderError
 from jackfield.resilience.limits import RateLimits
+from jackfield.resilience.shared_counters import SharedCounters
 from jackfield.server.exchange import exchange_of
 from jackfield.server.origins import Origins
 
@@ -48,6 +51,7 @@ class Parts:
     calls: CallService
     warming: Warming
     models: Sequence[str]
+    leases: TurnLeases | None
 
 
 def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event], None]) -> Parts:
@@ -81,14 +85,23 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         assistant=assistant,
         clips=clips,
         sessions=sessions,
-        limits=RateLimits(config.limits),
+        limits=RateLimits(config.limits, _shared_counters(assembly)),
         scenarios=scenarios,
         metrics=metrics,
         origins=Origins(config.server.cors_origins),
         calls=calls,
         warming=Warming(assembly.llm, assembly.tools, scenarios),
         models=tuple(assembly.llm.named),
+        leases=assistant.leases,
     )
+
+
+def _shared_counters(assembly: Assembly) -> SharedCounters | None:
+    """Where requests are counted with other servers, where there may be any."""
+    store = assembly.stores.get("shared")
+    if store is None or not store.capabilities.replicated or not isinstance(store.object, Shared):
+        return None
+    return SharedCounters(store.object, assembly.config.timeouts.store_seconds)
 
 
 def _settings(config: Config) -> PanelSettings:

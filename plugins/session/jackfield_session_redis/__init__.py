@@ -22,6 +22,7 @@ def _capabilities(options: RedisOptions) -> Capabilities:
         roles=ROLES,
         persistent=ROLES if options.persistent else (),
         network=not options.address().is_local,
+        replicated=True,
     )
 
 
