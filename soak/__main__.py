@@ -1,7 +1,7 @@
 """Long proofs: calls that go on for minutes, calls in which everything goes wrong, stores that are killed.
 
     python -m soak [--only endurance chaos crash] [--minutes 10] [--calls 50] [--events 10000]
-                   [--stores redis] [--kills 100] [--seed N] [--write]
+                   [--stores redis postgresql] [--kills 100] [--seed N] [--write]
 
 The exit code is 0 when everything holds, 1 when not, 130 when Ctrl-C ended it.
 """

@@ -108,7 +108,7 @@ async def try_store(subject: Subject, result: Result) -> None:
     await to_thread.run_sync(process.start)
     try:
         async with subject.open() as store, anyio.create_task_group() as tasks:
-            for writer in _writers(store, result):
+            for writer in _writers(store, subject.kinds, result):
                 tasks.start_soon(writer.run)
             await _kill_repeatedly(process, result)
             tasks.cancel_scope.cancel()
@@ -119,11 +119,12 @@ async def try_store(subject: Subject, result: Result) -> None:
         result.seconds = time.monotonic() - began_s
 
 
-def _writers(store: TriedStore, result: Result) -> Sequence[Writer]:
+def _writers(store: TriedStore, wanted: Sequence[str], result: Result) -> Sequence[Writer]:
     kinds = (("window", WindowWriter, result.windows), ("records", RecordWriter, result.records))
     return [
         kind(store, ledger, f"{where}-{number}", place)
         for where, kind, ledger in kinds
+        if where in wanted
         for number in range(2 * _WRITERS)
         for place in [f"{where}-shared" if number < _WRITERS else f"{where}-{number}"]
     ]

@@ -30,6 +30,8 @@ class Subject:
 
     process: StoreProcess
     open: Callable[[], AbstractAsyncContextManager[TriedStore]]
+    kinds: tuple[str, ...] = ("window", "records")
+    """What is written: expiring conversations, lasting ones."""
 
 
 def redis(folder: Path) -> Subject:
@@ -43,4 +45,27 @@ def redis(folder: Path) -> Subject:
     return Subject(server, lambda: RedisStore(options, logging.getLogger("soak")))
 
 
-SUBJECTS: Final[Mapping[str, Callable[[Path], Subject]]] = {"redis": redis}
+def postgresql(folder: Path) -> Subject:
+    """A PostgreSQL that writes to the disk before it answers, as it does unless told otherwise."""
+    from jackfield_session_sql import SqlOptions
+    from jackfield_session_sql.store import SqlStore
+    from tests.postgres_server import PostgresServer
+
+    server = PostgresServer(folder)
+    options = SqlOptions(url=SecretStr(server.url()))
+    return Subject(server, lambda: SqlStore(options, logging.getLogger("soak")))
+
+
+def server_on_sqlite(folder: Path) -> Subject:
+    """A Jackfield server with its conversations in a file; it is what is killed."""
+    from soak.served import JackfieldProcess, ServedStore
+
+    process = JackfieldProcess(folder)
+    return Subject(process, lambda: ServedStore(process), kinds=("window",))
+
+
+SUBJECTS: Final[Mapping[str, Callable[[Path], Subject]]] = {
+    "redis": redis,
+    "postgresql": postgresql,
+    "server-on-sqlite": server_on_sqlite,
+}
