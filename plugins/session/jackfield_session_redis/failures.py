@@ -36,3 +36,8 @@ def unavailable(where: str, error: Exception) -> StoreUnavailable:
     code = str(error).partition(" ")[0]  # the rest may quote keys and values
     known = code if code.isalpha() and code.isupper() else type(error).__name__
     return StoreUnavailable(f"Redis at {where} did not do what it was asked: {known}.")
+
+
+def cause(error: Exception) -> Exception | None:
+    """Give what may be logged as the cause: not what Redis answered, which may quote keys and values."""
+    return None if isinstance(error, exceptions.ResponseError) else error

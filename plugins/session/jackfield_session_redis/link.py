@@ -16,7 +16,7 @@ import anyio
 from redis.exceptions import NoScriptError, ResponseError
 
 from jackfield_session_redis.connection import Connection, Part
-from jackfield_session_redis.failures import FAILURES, unavailable
+from jackfield_session_redis.failures import FAILURES, cause, unavailable
 from jackfield_session_redis.script import Script
 
 _CLOSE_S: Final = 5.0
@@ -47,7 +47,7 @@ class Link(ABC):
         try:
             return await self._in_time(command)
         except FAILURES as error:
-            raise unavailable(self.where, error) from error
+            raise unavailable(self.where, error) from cause(error)
 
     async def script(self, script: Script, keys: Sequence[bytes], *arguments: Part) -> Any:
         """Run a script, whose every key is named.
@@ -60,7 +60,7 @@ class Link(ABC):
         except NoScriptError:
             return await self.run("EVAL", script.source, *rest)
         except FAILURES as error:
-            raise unavailable(self.where, error) from error
+            raise unavailable(self.where, error) from cause(error)
 
     async def _in_time(self, command: Sequence[Part]) -> Any:
         with anyio.fail_after(self.timeout_s):
@@ -80,7 +80,7 @@ class Link(ABC):
             with anyio.fail_after(self.timeout_s):
                 return await self._send_everywhere(command)
         except FAILURES as error:
-            raise unavailable(self.where, error) from error
+            raise unavailable(self.where, error) from cause(error)
 
     async def ask_everywhere(self, *command: Part) -> list[Any]:
         """Do the same with a command that may be forbidden; None stands where there is no answer."""
@@ -90,7 +90,7 @@ class Link(ABC):
         except ResponseError:
             return [None]
         except FAILURES as error:
-            raise unavailable(self.where, error) from error
+            raise unavailable(self.where, error) from cause(error)
 
     @abstractmethod
     async def _send_everywhere(self, command: Sequence[Part]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from shutil import which
 
@@ -156,22 +156,32 @@ async def _until_it_is_back(store: RedisStore) -> None:
             await anyio.sleep(0.02)
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
-    """Three servers that share the keys."""
-    tmp_path = tmp_path_factory.mktemp("cluster")
+SLOTS = 16384
+
+
+@contextmanager
+def running_cluster(folder: Path, size: int) -> Iterator[list[RedisServer]]:
+    """Servers that share the keys, the first slots at the first one."""
+    settings = [*PASSING, "--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]
+    share = SLOTS // size + 1
     with ExitStack() as stack:
-        settings = [*PASSING, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
-        servers = [stack.enter_context(RedisServer(tmp_path / name, settings)) for name in "abc"]
+        servers = [stack.enter_context(RedisServer(folder / str(at), settings)) for at in range(size)]
         for number, server in enumerate(servers):
-            first, last = number * 5462, min(number * 5462 + 5461, 16383)
+            first, last = number * share, min((number + 1) * share, SLOTS) - 1
             server.ask("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
             server.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
         for server in servers[1:]:
             servers[0].ask("CLUSTER", "MEET", "127.0.0.1", str(server.port))
         for server in servers:
+            server.wait_for("CLUSTER INFO", f"cluster_slots_ok:{SLOTS}")
             server.wait_for("CLUSTER INFO", "cluster_state:ok")
-            server.wait_for("CLUSTER INFO", "cluster_known_nodes:3")
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+    """Three servers."""
+    with running_cluster(tmp_path_factory.mktemp("cluster"), 3) as servers:
         yield servers
 
 
@@ -186,7 +196,7 @@ async def test_a_cluster_has_every_key_in_its_place(cluster: list[RedisServer]) 
 
 async def test_a_slot_is_followed_while_it_moves_and_afterwards(cluster: list[RedisServer]) -> None:
     slot = cluster[0].ask("CLUSTER", "KEYSLOT", "jackfield:window:moving").strip().lstrip(":")
-    number = int(slot) // 5462
+    number = int(slot) // (SLOTS // 3 + 1)
     owner, target = cluster[number], cluster[number - 1]
     names = {server.port: server.ask("CLUSTER", "MYID").split("\r\n")[1] for server in cluster}
     async with make_store(f"redis+cluster://127.0.0.1:{cluster[0].port}") as store:
@@ -214,6 +224,22 @@ async def test_a_server_of_a_cluster_that_is_away_is_found_again(cluster: list[R
             for at in range(10):
                 await _until_kept(store, f"key {at}")
             await store.ping()
+
+
+async def test_what_another_server_took_over_is_found_there(tmp_path: Path) -> None:
+    with running_cluster(tmp_path, 2) as (first, second):
+        slot = first.ask("CLUSTER", "KEYSLOT", "jackfield:window:b").strip().lstrip(":")
+        assert int(slot) < SLOTS // 2
+        url = f"redis+cluster://127.0.0.1:{first.port},127.0.0.1:{second.port}"
+        async with make_store(url) as store:
+            await keep(store, "b")
+            first.kill()
+            with pytest.raises(StoreUnavailable):
+                await keep(store, "b")
+            name = second.ask("CLUSTER", "MYID").split("\r\n")[1]
+            second.ask("CLUSTER", "SETSLOT", slot, "NODE", name)
+            with anyio.fail_after(20):
+                await _until_kept(store, "b")
 
 
 async def _until_kept(store: RedisStore, key: str) -> None:

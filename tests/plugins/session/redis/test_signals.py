@@ -11,6 +11,7 @@ import pytest
 
 from jackfield import StoreUnavailable
 from jackfield.contracts.session import Signal
+from jackfield_session_redis.channel import Channel, Subscription
 from jackfield_session_redis.connection import Connection
 from jackfield_session_redis.store import RedisStore
 from tests.plugins.session.redis.stores import make_store
@@ -171,6 +172,23 @@ async def test_a_channel_that_nobody_listens_to_any_more_is_given_up(
     with anyio.fail_after(5):
         while await far._link.run("PUBSUB", "CHANNELS"):
             await anyio.sleep(0.002)
+
+
+def test_a_signal_that_was_replayed_is_not_delivered_again() -> None:
+    channel, listener = Channel(newest=4), Subscription(max_waiting=10)
+    channel.subscriptions.append(listener)
+    channel.replay(b"5 {}")
+    channel.deliver(b"5 {}")
+    channel.deliver(b"6 {}")
+    assert [number for number, _payload in listener._waiting] == [5, 6]
+
+
+def test_a_signal_that_was_delivered_is_not_replayed() -> None:
+    channel, listener = Channel(newest=4), Subscription(max_waiting=10)
+    channel.subscriptions.append(listener)
+    channel.deliver(b"5 {}")
+    channel.replay(b"5 {}")
+    assert [number for number, _payload in listener._waiting] == [5]
 
 
 async def test_coming_and_going_quickly_leaves_the_last_listener_listening(near: RedisStore) -> None:

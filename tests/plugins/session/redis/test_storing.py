@@ -248,10 +248,37 @@ async def test_a_hundred_appends_of_each_of_two_processes_lose_nothing(
     assert contents[1::2] == [question.replace("question", "answer") for question in contents[::2]]
 
 
-async def test_the_size_is_what_the_data_take(store: RedisStore, key: str) -> None:
+async def test_the_size_grows_with_the_data(store: RedisStore, key: str) -> None:
     before_bytes = await store.size_bytes()
-    await store.put(key, "x" * 1_000_000, ttl_s=60)
+    await store.put(key, "x" * 8_000_000, ttl_s=60)
     after_bytes = await store.size_bytes()
     assert before_bytes is not None
     assert after_bytes is not None
-    assert after_bytes - before_bytes >= 1_000_000
+    assert after_bytes - before_bytes > 4_000_000  # Redis counts its buffers apart, which come and go
+
+
+@pytest.mark.parametrize("before", ["other-1", "unknown"])
+async def test_a_page_before_what_is_no_message_of_the_conversation_is_refused(
+    store: RedisStore, key: str, before: str
+) -> None:
+    for name in ("this", "other"):
+        await store.add_conversation(Conversation(f"{key}-{name}", key, name, moment(), moment()))
+        record = Record(f"{key}-{name}-1", f"{key}-{name}", "user", "content", moment())
+        await store.add_records(key, [record])
+    with pytest.raises(ValueError, match="no message of this conversation"):
+        await store.records(key, f"{key}-this", limit=10, before=f"{key}-{before}")
+
+
+async def test_records_of_several_conversations_are_no_one_step(store: RedisStore, key: str) -> None:
+    records = [Record(f"{key}-{at}", f"{key}-{at}", "user", "content", moment()) for at in range(2)]
+    with pytest.raises(ValueError, match="several conversations"):
+        await store.add_records(key, records)
+    assert await store.add_records(key, [])
+
+
+async def test_a_cursor_of_another_users_list_is_refused(store: RedisStore, key: str) -> None:
+    for at in range(2):
+        await store.add_conversation(Conversation(f"{key}-{at}", key, "title", moment(at), moment(at)))
+    page = await store.conversations(key, limit=1)
+    with pytest.raises(ValueError, match="cursor"):
+        await store.conversations("another", limit=1, cursor=page.next_cursor)
