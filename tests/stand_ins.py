@@ -9,6 +9,9 @@ STAND_INS: Final = {
     "AZURE_OPENAI_DEPLOYMENT_GPT4": "stand-in-4",
     "AZURE_OPENAI_ENDPOINT": "https://stand-in.invalid",
     "AZURE_OPENAI_KEY": "stand-in",
+    "AZURE_SPEECH_KEY": "stand-in",
+    "AZURE_SPEECH_REGION": "westeurope",
+    "GOOGLE_SPEECH_KEY": "stand-in",
     "OPENAI_API_KEY": "sk-stand-in",
     "SESSION_ENCRYPTION_KEY": "stand-in-of-at-least-thirty-two-letters",
 }
