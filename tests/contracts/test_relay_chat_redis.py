@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import tomllib
@@ -109,6 +110,20 @@ def test_without_redis_a_message_is_refused_until_it_is_back(redis: RedisServer,
         assert server.chat(message="after").status_code == 200
         until(lambda: server.client.get("/health").status_code == 200, "it is healthy again")
         assert contents(server, "session_1703123456789_0.123456789")[::2] == ["before", "after"]
+
+
+@pytest.mark.contract("RC-27", "RC-30")
+def test_with_a_key_redis_has_nothing_readable_of_what_was_said(redis: RedisServer, tmp_path: Path) -> None:
+    config = in_redis(redis)
+    config["session"]["encryption_key"] = base64.b64encode(bytes(range(32))).decode()
+    with TrialServer(tmp_path / "server", config) as server:
+        server.chat(message="Marmalade, please")
+        assert contents(server, "session_1703123456789_0.123456789")[0] == "Marmalade, please"
+        assert redis.ask("KEYS", "jackfield:window:*").startswith("*1")
+    redis.kill()
+    written = b"".join(file.read_bytes() for file in redis.folder.rglob("*.aof"))
+    assert b"jackfield:window:" in written
+    assert b"armalade" not in written
 
 
 @pytest.mark.contract("RC-30")
