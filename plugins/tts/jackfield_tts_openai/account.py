@@ -1,0 +1,45 @@
+"""Options that say which service is asked, and on whose account.
+
+The plugins for language models, recognisers and voices each hold this file, word for word: plugins do not
+import one another.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Self
+
+from pydantic import Field, model_validator
+
+from jackfield.services import Key, OrBlank, ServiceOptions, ServiceURL, host_of
+
+OPENAI_HOST: Final = "api.openai.com"
+
+
+class AccountOptions(ServiceOptions):
+    """Where the API is, and the key to it."""
+
+    base_url: ServiceURL = Field(
+        f"https://{OPENAI_HOST}/v1",
+        description="Where the API is; any compatible server. The variable OPENAI_BASE_URL is not read: "
+        'write "${OPENAI_BASE_URL}".',
+    )
+    api_key: Annotated[Key | None, OrBlank] = Field(
+        None, description='The key: "${OPENAI_API_KEY}". Servers on one\'s own machine often need none.'
+    )
+    organization: Annotated[str | None, OrBlank] = Field(
+        None, description="Organization that is billed, when the key belongs to several."
+    )
+    project: Annotated[str | None, OrBlank] = Field(
+        None, description="Project that is billed, when the key belongs to several."
+    )
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own service."""
+        return host_of(self.base_url) == OPENAI_HOST
+
+    @model_validator(mode="after")
+    def _openai_wants_a_key(self) -> Self:
+        if self.is_openai and self.api_key is None:
+            raise ValueError(f'{OPENAI_HOST} needs api_key; write api_key = "${{OPENAI_API_KEY}}"')
+        return self
