@@ -8,11 +8,11 @@ it goes on working. Engines hear whole utterances, without partial transcripts.
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from jackfield import Capabilities, PluginInfo, Site, hookimpl
+from jackfield.errors import PluginCannotLoad, Problem
 from jackfield_stt_speech_recognition.engines import ENGINES
 from jackfield_stt_speech_recognition.options import SpeechRecognitionOptions
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SpeechRecognitionOptions", "make_stt", "plugin_info"]
 
+_EXTRA: Final = "jackfield[speech-recognition]"
+_SPHINX_EXTRA: Final = "jackfield[sphinx]"
+"""The default engine's, which brings the other one too."""
 _SPHINX_CANCEL_S: Final = 0.5
 _PACKING_S: Final = 1.0
 """Compressing the sound, before the service is called."""
@@ -46,19 +49,26 @@ def plugin_info() -> PluginInfo:
         name="speech_recognition",
         summary="The engines of SpeechRecognition: Sphinx on this machine, Google and others as services.",
         options=SpeechRecognitionOptions,
-        extra="jackfield[speech-recognition]",
+        extra=_SPHINX_EXTRA,
         capabilities=_capabilities,
     )
 
 
 @hookimpl
 def make_stt(options: SpeechRecognitionOptions, site: Site) -> STT:
-    if find_spec("speech_recognition") is None:
-        import_module("speech_recognition")  # a missing SDK is told before anything starts
     if options.engine == "sphinx":
+        _need(("speech_recognition", "pocketsphinx"), _SPHINX_EXTRA, site)
         from jackfield_stt_speech_recognition.sphinx import SphinxSTT
 
         return SphinxSTT(options, site)
+    _need(("speech_recognition",), _EXTRA, site)
     from jackfield_stt_speech_recognition.service import ServiceSTT
 
     return ServiceSTT(options, site)
+
+
+def _need(packages: tuple[str, ...], extra: str, site: Site) -> None:
+    for package in packages:
+        if find_spec(package) is None:
+            message = f'"{site.plugin}" needs the package {package}, which is not installed.'
+            raise PluginCannotLoad(Problem(site.section, message, f"pip install '{extra}'"))

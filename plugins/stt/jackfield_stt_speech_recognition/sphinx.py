@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from jackfield import Site
 from jackfield.contracts.stt import STT_RATE_HZ, Transcript, TranscriptionSettings, WholeUtteranceSTT
-from jackfield.errors import PluginCannotLoad, PluginCannotStart, PluginWrongOptions, Problem
+from jackfield.errors import PluginCannotStart, PluginWrongOptions, Problem
 from jackfield.processes import CannotStart, Fields, WorkerProcesses
 from jackfield_stt_speech_recognition.options import SpeechRecognitionOptions
 
@@ -32,12 +32,9 @@ class SphinxSTT(WholeUtteranceSTT):
     """Recognises whole utterances in processes. An async context manager: entering loads the model."""
 
     def __init__(self, options: SpeechRecognitionOptions, site: Site) -> None:
-        """:raises PluginError: without PocketSphinx, or without a model of the language."""
+        """:raises PluginWrongOptions: without a model of the language."""
         self._language = options.language
         self._site = site
-        if find_spec("pocketsphinx") is None:
-            message = "The engine sphinx needs the package pocketsphinx."
-            raise PluginCannotLoad(Problem(site.section, message, "pip install 'jackfield[sphinx]'"))
         self._processes = WorkerProcesses(_DECODER, options.workers, self._model(options))
 
     def _model(self, options: SpeechRecognitionOptions) -> Fields:

@@ -193,12 +193,22 @@ def test_a_language_without_a_model_is_refused_before_anything_starts() -> None:
         build(language="de-DE")
 
 
-def test_a_missing_pocketsphinx_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("engine", "missing", "extra"),
+    [
+        ("sphinx", "pocketsphinx", "sphinx"),
+        ("sphinx", "speech_recognition", "sphinx"),
+        ("google", "speech_recognition", "speech-recognition"),
+    ],
+)
+def test_a_missing_library_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, engine: str, missing: str, extra: str
+) -> None:
     find = importlib.util.find_spec
-    module = sys.modules["jackfield_stt_speech_recognition.sphinx"]
-    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "pocketsphinx" else find(name))
-    with pytest.raises(PluginCannotLoad, match=r"pip install 'jackfield\[sphinx\]'"):
-        build()
+    monkeypatch.setattr(plugin, "find_spec", lambda name: None if name == missing else find(name))
+    options = SpeechRecognitionOptions.model_validate({"engine": engine})
+    with pytest.raises(PluginCannotLoad, match=rf"{missing}.*pip install 'jackfield\[{extra}\]'"):
+        make_stt(options, SITE)
 
 
 def test_plugin_info_needs_no_sdk() -> None:
