@@ -1,0 +1,249 @@
+"""Every plugin that comes along takes its place in a server, and one conversation goes through it.
+
+Services are stood in for by servers on this machine that speak their protocols; the SDKs are real.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import wave
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from jackfield.contracts.session import Records, Shared, Signals, Windows
+from jackfield.contracts.tts import IncrementalTTS
+from jackfield.loader import Loader
+from jackfield.plugin import KINDS, Kind, Role, Site
+from tests.plugins.azure_speech_server import speech_server, spoken
+from tests.plugins.http_service import Asked, Reply, serving
+from tests.plugins.llm.openai_chat import said
+from tests.postgres_server import PostgresServer
+from tests.redis_server import RedisServer
+from tests.server_process import ServerProcess
+
+ROOT: Final = Path(__file__).parents[2]
+QUESTION: Final = ROOT / "examples" / "question.wav"
+SENTENCE: Final = "What is the capital of Japan?"
+ANSWER_PCM: Final = bytes(range(256)) * 200
+KEY: Final = "a-key-that-opens-nothing"
+
+BASE: Final[Mapping[str, Mapping[str, Any]]] = {
+    "llm": {"use": "echo"},
+    "stt": {"use": "scripted", "options": {"transcripts": [SENTENCE]}},
+    "tts": {"use": "tone"},
+    "session": {"use": "memory"},
+}
+ROLES: Final[Mapping[Role, type]] = {
+    "windows": Windows,
+    "records": Records,
+    "signals": Signals,
+    "shared": Shared,
+}
+
+
+@dataclass
+class Services:
+    """Addresses of what stands in for the services."""
+
+    openai: str
+    azure_speech: str
+    redis: str
+    postgresql: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A plugin, and how it is set."""
+
+    kind: Kind
+    use: str
+    options: Callable[[Services], Mapping[str, Any]] = field(default=lambda services: {})
+    clip: Callable[[], bytes] = QUESTION.read_bytes
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.use}"
+
+
+def azure_words() -> bytes:
+    return as_wav(spoken("what", "is", "the", "capital", "of", "japan"))
+
+
+SWAPS: Final = (
+    Swap("llm", "echo"),
+    Swap("llm", "xllamacpp"),
+    Swap("llm", "llama_cpp"),
+    Swap(
+        "llm", "openai", lambda services: {"base_url": f"{services.openai}/v1", "model": "m", "api_key": KEY}
+    ),
+    Swap(
+        "llm",
+        "azure_openai",
+        lambda services: {"endpoint": services.openai, "deployment": "d", "api_key": KEY},
+    ),
+    Swap("stt", "scripted", lambda services: {"transcripts": [SENTENCE]}),
+    Swap("stt", "faster_whisper"),
+    Swap("stt", "speech_recognition", lambda services: {"engine": "sphinx"}),
+    Swap("stt", "openai", lambda services: {"base_url": f"{services.openai}/v1", "api_key": KEY}),
+    Swap(
+        "stt",
+        "azure",
+        lambda services: {"host": services.azure_speech, "key": KEY, "language": "en-US"},
+        azure_words,
+    ),
+    Swap("tts", "tone"),
+    Swap("tts", "piper"),
+    Swap("tts", "pyttsx3"),
+    Swap("tts", "openai", lambda services: {"base_url": f"{services.openai}/v1", "api_key": KEY}),
+    Swap("tts", "azure", lambda services: {"host": services.azure_speech, "key": KEY}),
+    Swap("session", "memory"),
+    Swap("session", "redis", lambda services: {"url": services.redis}),
+    Swap("session", "sql", lambda services: {"url": f"sqlite+aiosqlite:///{services.folder}/talk.db"}),
+    Swap("session", "sql", lambda services: {"url": services.postgresql}),
+    Swap("auth", "api_token", lambda services: {"token": KEY}),
+    Swap("extension", "chaos"),
+    Swap("vad", "silero"),
+    Swap("transport", "relay_chat"),
+    Swap("transport", "voice_socket"),
+)
+ON_CALLS: Final = ("vad", "transport")
+
+
+async def openai_service(asked: Asked, reply: Reply) -> None:
+    """Answer as OpenAI does, and Azure OpenAI."""
+    if asked.path.endswith("/chat/completions"):
+        await reply.begin()
+        for piece in said("Tokyo", " is the capital."):
+            await reply.send(piece)
+        await reply.end()
+    elif asked.path.endswith("/audio/transcriptions"):
+        await reply.whole(200, {"text": SENTENCE})
+    else:
+        await reply.whole(200, ANSWER_PCM, content_type="audio/pcm")
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    folder = tmp_path_factory.mktemp("services")
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+        openai = stack.enter_context(portal.wrap_async_context_manager(serving(openai_service)))
+        azure = stack.enter_context(speech_server())
+        redis = stack.enter_context(RedisServer(folder / "redis"))
+        postgres = stack.enter_context(postgres_server())
+        yield Services(openai.url, azure.host, redis.url, postgres, folder)
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    server = PostgresServer()
+    server.start()
+    try:
+        with server.database() as url:
+            yield url
+    finally:
+        server.close()
+
+
+def as_wav(pcm: bytes) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+        sound.writeframes(pcm)
+    return file.getvalue()
+
+
+def toml(value: object) -> str:
+    """Write a value of a configuration."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(item)}" for key, item in value.items()) + "}"
+    return json.dumps(value)
+
+
+def configuration(swap: Swap, services: Services) -> str:
+    """A configuration with the plugin in its place."""
+    options = dict(swap.options(services))
+    sections = {kind: dict(section) for kind, section in BASE.items()}
+    doors = [{"use": "relay_chat"}]
+    if swap.kind in BASE:
+        sections[swap.kind] = {"use": swap.use, "options": options}
+    elif swap.kind == "auth":
+        sections["auth"] = {"users": {"use": swap.use, "options": options}}
+        doors = [{"use": "relay_chat", "auth": "users"}]
+    elif swap.kind == "vad":
+        sections["vad"] = {"use": swap.use, "options": options}
+    if swap.kind in ON_CALLS:
+        doors = [{"use": "voice_socket"}, {"use": "relay_chat"}]
+    lines = [f"{name} = {toml(section)}" for name, section in sections.items()]
+    lines.append(f"transport = [{', '.join(toml(door) for door in doors)}]")
+    if swap.kind == "extension":
+        lines.append(f"extension = [{toml({'use': swap.use, 'options': options})}]")
+    return "\n".join([*lines, "[server]", "port = 0"])
+
+
+@pytest.mark.parametrize("swap", SWAPS, ids=str)
+def test_a_conversation_goes_through_it(swap: Swap, services: Services, tmp_path: Path) -> None:
+    config = tmp_path / "jackfield.toml"
+    config.write_text(configuration(swap, services))
+    with ServerProcess(tmp_path / "server", [str(config)], os.environ) as server:
+        server.client.headers["Authorization"] = f"Bearer {KEY}"
+        for kind, files in (("text", None), ("voice", {"audio": ("clip.wav", swap.clip(), "audio/wav")})):
+            form = {"message": SENTENCE, "type": kind, "sessionId": "s", "userId": "default", "username": "U"}
+            answer = server.client.post("/chat", data=form, files=files)
+            assert answer.status_code == 200, f"{answer.text}\n{server.output()}"
+            assert answer.json()["message"].strip()
+        clip: httpx.Response = server.client.get(answer.json()["audioUrl"])
+        assert len(clip.content) > 500
+        if swap.kind in ON_CALLS:
+            assert_it_talks(server)
+
+
+def assert_it_talks(server: ServerProcess) -> None:
+    """Hold a call through the client that comes along."""
+    url = server.url.replace("http", "ws") + "/voice"
+    client = ROOT / "examples" / "voice_client.py"
+    command = [sys.executable, "-u", str(client), "--url", url, str(QUESTION)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert f"Server: {SENTENCE}" in run.stdout, f"{run.stdout}{run.stderr}\n{server.output()}"
+
+
+def test_no_plugin_that_comes_along_is_left_out() -> None:
+    ours = {
+        f"{kind}-{point.name}"
+        for kind in KINDS
+        for point in entry_points(group=f"jackfield.{kind}")
+        if point.dist and point.dist.name == "jackfield"
+    }
+    assert {str(swap) for swap in SWAPS} == ours
+
+
+@pytest.mark.parametrize("swap", SWAPS, ids=str)
+def test_it_can_do_what_it_declares(swap: Swap, services: Services) -> None:
+    loader = Loader()
+    plugin = loader.load(swap.kind, swap.use, swap.kind)
+    options = loader.validate(plugin, dict(swap.options(services)), swap.kind)
+    capabilities = loader.capabilities(plugin, options, swap.kind)
+    site = Site(swap.kind, swap.use, logging.getLogger(__name__))
+    if swap.kind == "session":
+        built = loader.build(plugin, options, site)
+        assert {role for role, contract in ROLES.items() if isinstance(built, contract)} == {
+            *capabilities.roles
+        }
+    elif swap.kind == "tts":
+        assert capabilities.streaming == isinstance(loader.build(plugin, options, site), IncrementalTTS)
+    assert not capabilities.network, "everything that it talks to here is on this machine"
+    assert re.fullmatch(r"[^\n]{10,110}", plugin.info.summary)
