@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, TypedDict, cast
 
-from redis.asyncio import Connection as PlainConnection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import (
+    Connection as PlainConnection,
+    ConnectionPool,
+    Redis,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.connection import RedisSSLContext
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
     Sentinel,
@@ -20,20 +27,24 @@ from jackfield_session_redis.connection import Connection
 from jackfield_session_redis.direct import DirectLink
 from jackfield_session_redis.link import Link
 from jackfield_session_redis.options import RedisOptions
+from jackfield_session_redis.tls import sharing, tls_context
 
 Arguments = dict[str, Any]  # of the SDK's constructors, which take nearly everything by keyword
 
 
 def link_to(options: RedisOptions) -> Link:
-    """Make the way to the Redis that the options name; nothing is opened."""
+    """Make the way to the Redis that the options name; nothing is opened but files of TLS.
+
+    :raises OSError: when these cannot be used.
+    """
     address = options.address()
     limits = Limits(pool_size=options.pool_size, timeout_s=options.timeout_s)
-    arguments = _arguments(options, address)
+    arguments, tls = _arguments(options, address), tls_context(options)
     if address.kind == "sentinel":
-        return _SentinelLink(options, address, arguments, limits)
+        return _SentinelLink(options, arguments, limits, tls)
     kind: Any = UnixDomainSocketConnection  # the SDK's constructors have few annotations
     if address.kind != "socket":
-        kind = SSLConnection if address.tls else PlainConnection
+        kind = PlainConnection if tls is None else sharing(SSLConnection, tls)
 
     def make(host: tuple[str, int]) -> Connection:
         return cast("Connection", kind(host=host[0], port=host[1], **arguments))
@@ -55,11 +66,21 @@ class Limits(TypedDict):
 class _SentinelLink(DirectLink):
     """Asks Sentinel for the primary whenever it opens a connection."""
 
-    def __init__(self, options: RedisOptions, address: Address, arguments: Arguments, limits: Limits) -> None:
-        kinds: Any = Sentinel, SentinelConnectionPool  # without annotations
-        self._sentinel = kinds[0](address.hosts, sentinel_kwargs=_sentinel_arguments(options, address))
-        connection = SentinelManagedSSLConnection if address.tls else SentinelManagedConnection
-        self._primary = kinds[1](address.service, self._sentinel, connection_class=connection, **arguments)
+    def __init__(
+        self, options: RedisOptions, arguments: Arguments, limits: Limits, tls: RedisSSLContext | None
+    ) -> None:
+        address = options.address()
+        known: Any = Sentinel, SentinelConnectionPool  # without annotations
+        kinds: list[Any] = [PlainConnection, SentinelManagedConnection]
+        if tls is not None:
+            kinds = [sharing(SSLConnection, tls), sharing(SentinelManagedSSLConnection, tls)]
+        asking = _sentinel_arguments(options)
+        self._sentinel = known[0]([])
+        self._sentinel.sentinels = [
+            Redis.from_pool(ConnectionPool(kinds[0], host=host, port=port, **asking))
+            for host, port in address.hosts
+        ]
+        self._primary = known[1](address.service, self._sentinel, connection_class=kinds[1], **arguments)
         super().__init__(self._primary.make_connection, str(address), **limits)
 
     async def close(self) -> None:
@@ -76,31 +97,19 @@ def _arguments(options: RedisOptions, address: Address) -> Arguments:
         "password": address.password or password,
         "protocol": 2,  # version 3 brings nothing that is used, and a further round trip
         "socket_timeout": None,  # the link's own time limit is over everything
-        **_common(options, address),
+        "socket_connect_timeout": options.connect_timeout_s,
+        "driver_info": None,
     }
 
 
-def _sentinel_arguments(options: RedisOptions, address: Address) -> Arguments:
+def _sentinel_arguments(options: RedisOptions) -> Arguments:
     password = options.sentinel_password
-    common = _common(options, address)
     return {
         "username": options.sentinel_username,
         "password": password.get_secret_value() if password else None,
         "protocol": 2,
         "socket_timeout": options.connect_timeout_s,  # a Sentinel that hangs must not hide the next one
-        "ssl": address.tls,
+        "socket_connect_timeout": options.connect_timeout_s,
+        "driver_info": None,
         "retry": Retry(NoBackoff(), 0),
-        **common,
     }
-
-
-def _common(options: RedisOptions, address: Address) -> Arguments:
-    arguments: Arguments = {"socket_connect_timeout": options.connect_timeout_s, "driver_info": None}
-    if address.tls:
-        arguments |= {
-            "ssl_ca_certs": str(options.tls_ca_file) if options.tls_ca_file else None,
-            "ssl_certfile": str(options.tls_cert_file) if options.tls_cert_file else None,
-            "ssl_keyfile": str(options.tls_key_file) if options.tls_key_file else None,
-            "ssl_check_hostname": options.tls_check_hostname,
-        }
-    return arguments

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import anyio
 import pytest
@@ -17,6 +18,7 @@ from anyio.streams.tls import TLSListener
 from jackfield import StoreUnavailable
 from jackfield.contracts.session import Conversation, Record, User
 from jackfield.testing.session import moment
+from jackfield_session_redis.direct import DirectLink
 from jackfield_session_redis.store import RedisStore
 from tests.plugins.session.redis.stores import keep, kept, make_store
 from tests.redis_server import PASSING, RedisServer, free_port
@@ -98,6 +100,27 @@ async def test_it_talks_over_tls_to_whom_a_certificate_proves(
     trust = certificate / "cert.pem"
     async with behind_tls(redis_server, certificate) as url, make_store(url, tls_ca_file=trust) as store:
         await try_every_role(store)
+
+
+async def test_connections_share_what_was_read_of_certificates(
+    redis_server: RedisServer, certificate: Path
+) -> None:
+    trust = certificate / "cert.pem"
+    async with behind_tls(redis_server, certificate) as url, make_store(url, tls_ca_file=trust) as store:
+        async with anyio.create_task_group() as tasks:
+            for at in range(8):
+                tasks.start_soon(keep, store, f"tls {at}")
+        link = store._link
+        assert isinstance(link, DirectLink)
+        connections: list[Any] = list(link.pool._idle)
+        assert len(connections) == 8
+        assert len({id(connection.ssl_context.get()) for connection in connections}) == 1
+
+
+@pytest.mark.parametrize("url", ["rediss://host", "rediss+cluster://host", "rediss+sentinel://host/main"])
+def test_a_file_that_is_no_certificate_is_named_before_anything_starts(url: str) -> None:
+    with pytest.raises(OSError, match=r"test_deployments\.py"):
+        make_store(url, tls_ca_file=__file__)
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(

@@ -113,10 +113,13 @@ def test_it_offers_every_role_and_says_that_it_lasts_only_where_it_is_told_so() 
     assert capabilities(RedisOptions(persistent=True)).persistent == ROLES
 
 
-@pytest.mark.parametrize("url", ["redis://host", "redis+sentinel://host/main", "redis+cluster://127.0.0.1"])
-def test_building_it_opens_nothing(url: str) -> None:
+@pytest.mark.parametrize("tls", ["", "s"])
+@pytest.mark.parametrize("url", ["redis{}://host", "redis{}+sentinel://host/main", "redis{}+cluster://host"])
+def test_building_it_opens_nothing(url: str, tls: str) -> None:
     site = Site("session", "redis", logging.getLogger("redis-test"))
-    built = jackfield_session_redis.make_session(options=RedisOptions(url=SecretStr(url)), site=site)
+    built = jackfield_session_redis.make_session(
+        options=RedisOptions(url=SecretStr(url.format(tls))), site=site
+    )
     for role in (Windows, Records, Signals, Shared):
         assert isinstance(built, role)
 
