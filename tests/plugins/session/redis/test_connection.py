@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import traceback
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 import pytest
@@ -179,11 +179,12 @@ async def test_an_error_quotes_neither_keys_nor_values(tmp_path: Path) -> None:
 
 
 async def test_it_talks_over_a_unix_socket(tmp_path: Path) -> None:
-    path = Path("/tmp") / f"jackfield-{uuid.uuid4().hex}.sock"  # paths of sockets are short
-    with RedisServer(tmp_path, [*PASSING, "--unixsocket", str(path)]):
-        async with make_store(f"unix://{path}") as store:
-            await keep(store, "key")
-            assert len(await kept(store, "key")) == 2
+    with TemporaryDirectory() as folder:  # the path of a socket is short
+        socket = f"{folder}/redis.sock"
+        with RedisServer(tmp_path, [*PASSING, "--unixsocket", socket]):
+            async with make_store(f"unix://{socket}") as store:
+                await keep(store, "key")
+                assert len(await kept(store, "key")) == 2
 
 
 async def test_it_may_be_closed_twice(redis_server: RedisServer) -> None:
