@@ -11,6 +11,7 @@ from typing import Final
 import anyio
 from starlette.types import Message
 
+from jackfield.contracts.transport import MORE_FOLLOWS
 from jackfield_transport_voice_socket.events import ServerMessage
 
 _TOGETHER_S: Final = 0.003
@@ -22,9 +23,10 @@ _encode: Final = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: sends 
 class Outbox:
     """Takes messages at any time and sends them in their order. `run` does the sending.
 
-    Words of an answer that have to wait become one message. What need not be known at once waits a moment
-    for what follows, since messages cost less together. A client that reads too slowly is given up
-    once more than `max_bytes` wait for it: `overflow` is called, once, and everything is forgotten.
+    Words of an answer wait a moment, so that many become one message; sound overtakes them. Other things
+    that need not be known at once wait a moment for what follows, since messages cost less together. A client
+    that reads too slowly is given up once more than `max_bytes` wait for it: `overflow` is called, once, and
+    everything is forgotten.
     """
 
     def __init__(self, max_bytes: int, overflow: Callable[[], None]) -> None:
@@ -34,6 +36,7 @@ class Outbox:
         self._waiting_bytes = 0
         self._words: list[str] = []
         self._words_item = 0
+        self._words_due = False  # whether they have waited long enough
         self._wake = anyio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._finishing = False
@@ -52,38 +55,43 @@ class Outbox:
             self._close_words()
             self._words_item = item
         if self._admits(len(text)):
-            if not self._words:
-                self._wake_soon()
             self._words.append(text)
+            self._wake_soon()
 
     def put_sound(self, data: bytes) -> None:
         """Send sound, at once."""
-        self._close_words()
         if self._add(data):
             self._wake_up()
 
     def drop_sound(self) -> None:
         """Forget sound that was not sent yet."""
         if self._queue:
-            self._queue = deque(entry for entry in self._queue if isinstance(entry, str))
+            left = [entry for entry in self._queue if isinstance(entry, str)]
+            self._queue.clear()
+            self._queue += left
             self._waiting_bytes = sum(map(len, self._queue)) + sum(map(len, self._words))
 
     def finish(self) -> None:
         """Let `run` return, and set `finished`, once everything is sent; or at once after giving up."""
         self._finishing = True
+        self._close_words()
         self._wake_up()
 
     async def run(self, send: Callable[[Message], Awaitable[None]]) -> None:
         """Send until `finish`. Cancelled, it leaves nothing half sent that a client could notice."""
+        queue = self._queue
         while True:
-            while self._words or self._queue:
-                if not self._queue:
+            while queue or self._words_due:
+                if not queue:
                     self._close_words()
                     continue
-                entry = self._queue.popleft()
+                entry = queue.popleft()
                 self._waiting_bytes -= len(entry)
                 key = "bytes" if isinstance(entry, bytes) else "text"
-                await send({"type": "websocket.send", key: entry})
+                message: dict[str, object] = {"type": "websocket.send", key: entry}
+                if queue:
+                    message[MORE_FOLLOWS] = True
+                await send(message)
             if self._finishing:
                 self.finished.set()
                 return
@@ -91,6 +99,7 @@ class Outbox:
             await self._wake.wait()
 
     def _close_words(self) -> None:
+        self._words_due = False
         if self._words:
             text = "".join(self._words)
             self._words.clear()
@@ -99,13 +108,18 @@ class Outbox:
 
     def _wake_up(self) -> None:
         self._wake.set()
-        if self._timer is not None:
+        if self._timer is not None and not self._words:
             self._timer.cancel()
             self._timer = None
 
     def _wake_soon(self) -> None:
-        if self._timer is None and not self._wake.is_set():
-            self._timer = asyncio.get_running_loop().call_later(_TOGETHER_S, self._wake_up)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_TOGETHER_S, self._moment_over)
+
+    def _moment_over(self) -> None:
+        self._timer = None
+        self._words_due = bool(self._words)
+        self._wake.set()
 
     def _add(self, entry: bytes | str) -> bool:
         admitted = self._admits(len(entry))
@@ -123,6 +137,7 @@ class Outbox:
         self._given_up = True
         self._queue.clear()
         self._words.clear()
+        self._words_due = False
         self.finished.set()
         self._overflow()
         return False

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
     from jackfield.contracts.panel import Panel
+
+MORE_FOLLOWS: Final = "jackfield.more_follows"
+"""Key that a door may put into a `websocket.send` message, with any value, where it sends the next one at
+once: both then leave in one piece. Small messages only; large ones wait for nothing.
+"""
 
 
 @runtime_checkable

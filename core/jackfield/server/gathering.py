@@ -3,15 +3,20 @@
 Models and caches give text in bursts, and a system call for each frame of a burst costs more than all else
 that is done for it. So the first frame is written at once, and those that follow in the same pass of the
 event loop are written together at its end. A model that gives one token at a time gains nothing by it, and
-loses next to nothing. Sound waits for nothing, and takes along what is held before it.
+loses next to nothing. Sound waits for nothing, and takes along what is held before it. A door that knows that
+more follows may say so, and then even the first frame waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from jackfield.contracts.transport import MORE_FOLLOWS
 
 MOST_HELD_BYTES: Final = 64 * 1024
 """More is never held back: the kernel has to say when a client reads too slowly."""
@@ -51,6 +56,12 @@ class GatheringTransport(asyncio.Transport):
         self._held_bytes += len(data)
         if self._held_bytes >= MOST_HELD_BYTES:
             self._write_held()
+
+    def expect_more(self) -> None:
+        """Write nothing small before the end of this pass, or before something large."""
+        if not self._gathers:
+            self._gathers = True
+            self._loop.call_soon(self._end_pass)
 
     def _write_large(self, data: bytes | bytearray | memoryview[int]) -> None:
         if self._held:
@@ -96,4 +107,10 @@ class GatheringWebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a connection that was switched to the protocol of WebSockets."""
         super().connection_made(transport)
-        self.transport = GatheringTransport(self.transport, self.loop)
+        self.transport = self._gathering = GatheringTransport(self.transport, self.loop)
+
+    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
+        """Send what the application says."""
+        if MORE_FOLLOWS in message:
+            self._gathering.expect_more()
+        return super().send(message)

@@ -52,6 +52,27 @@ async def test_the_first_frame_of_a_burst_is_written_at_once_and_the_others_toge
     assert connection.written == [b"a", b"bc"]
 
 
+async def test_where_more_is_expected_the_first_frame_waits_for_the_end_of_the_pass() -> None:
+    connection, transport = gathering()
+    transport.expect_more()
+    transport.write(b"a")
+    transport.write(b"b")
+
+    assert connection.written == []
+    await anyio.lowlevel.checkpoint()
+    assert connection.written == [b"ab"]
+
+
+async def test_what_was_held_for_more_leaves_with_something_large() -> None:
+    connection, transport = gathering()
+    sound = bytes(LARGE_BYTES)
+    transport.expect_more()
+    transport.write(b"a")
+    transport.write(sound)
+
+    assert connection.written == [b"a" + sound]
+
+
 async def test_frames_of_different_passes_do_not_wait_for_each_other() -> None:
     connection, transport = gathering()
     for frame in (b"a", b"b"):

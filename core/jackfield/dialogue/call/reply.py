@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_HEAD_START_S: Final = 0.003
+_HEAD_START_S: Final = 0.002
 """How long the writing rests after the first piece, so that its sound does not wait for words behind it."""
 
 
