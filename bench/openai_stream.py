@@ -1,11 +1,12 @@
 """What a streamed answer of 200 tokens costs through the openai SDK alone, and through the plugin `openai`.
 
 The service is a process of its own and writes a chunk for each token: at once, so that a read has several
-of them, or one a millisecond, as a model does, so that each is a read of its own. Both sides ask it in
-turn, from one process and one event loop, with connections that are kept; what is compared is processor
-time, which suffers least from a busy machine.
+of them, or one a millisecond, as a model does, so that each is a read of its own. Two things are measured:
+asking the service, both sides in turn from one event loop, and a whole server that passes the answer on
+over a WebSocket, one written by hand on the SDK and Jackfield. What is compared is processor time, which
+suffers least from a busy machine.
 
-    python -m bench.openai_stream [--turns 20] [--rounds 5] [--write]
+    python -m bench.openai_stream [--turns 20] [--seconds 2] [--rounds 5] [--write]
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import asyncio
 import json
 import logging
 import multiprocessing
+import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,6 +35,7 @@ import uvloop
 
 import jackfield_llm_openai as plugin
 from bench import record
+from bench.text_path import HERE, Server, free_port, measure as ask_server, wait_for
 from jackfield.contracts.llm import GenerationRequest, Message
 from jackfield.plugin import Site
 from jackfield_llm_openai import OpenAIOptions
@@ -137,19 +142,83 @@ async def compare(url: str, turns: int, rounds: int) -> dict[str, list[float]]:
         return found
 
 
-def measure(pace_ms: float, turns: int, rounds: int) -> dict[str, object]:
+CONFIG: Final = """
+[server]
+log_level = "WARNING"
+[llm]
+use = "openai"
+options.model = "m"
+options.base_url = "{url}"
+[session]
+use = "memory"
+[limits]
+enabled = false
+[[transport]]
+use = "bench_stream"
+"""
+
+
+@contextmanager
+def servers(url: str) -> Iterator[dict[str, Server]]:
+    """Start a server of each side."""
+    ports = {"sdk": free_port(), "plugin": free_port()}
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "bench.toml")
+        config.write_text(CONFIG.format(url=url))
+        paths = os.pathsep.join([str(HERE / "doors"), os.environ.get("PYTHONPATH", "")])
+        serve_config = ["-m", "jackfield", "serve", str(config), "--port", str(ports["plugin"])]
+        commands = {"sdk": [str(HERE / "openai_floor.py"), str(ports["sdk"]), url], "plugin": serve_config}
+        processes = {
+            name: subprocess.Popen(
+                [sys.executable, *command],
+                env=os.environ | {"PYTHONPATH": paths},
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+            )
+            for name, command in commands.items()
+        }
+        try:
+            for name, process in processes.items():
+                wait_for(ports[name], process)
+            yield {name: Server(ports[name], process.pid) for name, process in processes.items()}
+        finally:
+            for process in processes.values():
+                process.terminate()
+                process.wait(20)
+
+
+async def compare_servers(url: str, seconds: float, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of processor time that a server takes for a turn, in each round, of both."""
+    found: dict[str, list[float]] = {"sdk": [], "plugin": []}
+    with servers(url) as running:
+        for server in running.values():
+            await ask_server(server, 1, 0.5)
+        for _ in range(rounds):
+            for name, server in running.items():
+                found[name].append((await ask_server(server, 1, seconds)).cpu_ms)
+    return found
+
+
+def measure(pace_ms: float, options: argparse.Namespace) -> list[dict[str, object]]:
     """Compare both with a service of that pace."""
     ours, theirs = multiprocessing.Pipe()
-    context = multiprocessing.get_context("spawn")
-    service = context.Process(target=serve, args=(pace_ms, theirs), daemon=True)
+    service = multiprocessing.get_context("spawn").Process(target=serve, args=(pace_ms, theirs), daemon=True)
     service.start()
     try:
-        found = uvloop.run(compare(f"http://127.0.0.1:{ours.recv()}/v1", turns, rounds))
+        url = f"http://127.0.0.1:{ours.recv()}/v1"
+        asking = uvloop.run(compare(url, options.turns, options.rounds))
+        serving = uvloop.run(compare_servers(url, options.seconds, options.rounds))
     finally:
         service.terminate()
         service.join()
+    return [row("asking", pace_ms, asking), row("a server", pace_ms, serving)]
+
+
+def row(what: str, pace_ms: float, found: dict[str, list[float]]) -> dict[str, object]:
+    """Medians of the rounds, and of each round's ratio."""
     shares = [ours / sdk for ours, sdk in zip(found["plugin"], found["sdk"], strict=True)]
     return {
+        "what": what,
         "ms between tokens": pace_ms,
         "sdk cpu ms a turn": round(median(found["sdk"]), 2),
         "plugin cpu ms a turn": round(median(found["plugin"]), 2),
@@ -169,6 +238,7 @@ def main() -> None:
     """Measure, print, and keep the figures if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--turns", type=int, default=20, help="turns of each side in a round")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each server in a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args()
@@ -176,11 +246,12 @@ def main() -> None:
     print(f"Python {platform.python_version()},", *(f"{name} {number}" for name, number in packages.items()))
     rows = []
     for pace_ms in PACES_MS:
-        rows.append(row := measure(pace_ms, options.turns, options.rounds))
-        print(*(f"{name}: {value}" for name, value in row.items()), sep="\n  ", flush=True)
+        for found in measure(pace_ms, options):
+            rows.append(found)
+            print(*(f"{name}: {value}" for name, value in found.items()), sep="\n  ", flush=True)
     if options.write:
         text = "| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]) + "\n"
-        text += "".join("| " + " | ".join(map(str, row.values())) + " |\n" for row in rows)
+        text += "".join("| " + " | ".join(map(str, found.values())) + " |\n" for found in rows)
         command = " ".join(["python -m bench.openai_stream", *sys.argv[1:]])
         title = f"An answer of {TOKENS} tokens, streamed: {command}"
         record.write(record.RESULTS / "openai_stream.json", title, {"packages": packages, "rows": rows}, text)
