@@ -104,9 +104,11 @@ async def crash(name: str, kills: int, seed: int) -> Result:
 async def try_store(subject: Subject, result: Result) -> None:
     """Hold the trial, and write what came of it into `result`."""
     began_s = time.monotonic()
-    process = subject.process
-    await to_thread.run_sync(process.start)
+    process, below = subject.process, subject.below
+    if below is not None:
+        await to_thread.run_sync(below.start)
     try:
+        await to_thread.run_sync(process.start)
         async with subject.open() as store, anyio.create_task_group() as tasks:
             for writer in _writers(store, subject.kinds, result):
                 tasks.start_soon(writer.run)
@@ -116,6 +118,8 @@ async def try_store(subject: Subject, result: Result) -> None:
             await _compare(store, result)
     finally:
         await to_thread.run_sync(process.kill)
+        if below is not None:
+            await to_thread.run_sync(below.kill)
         result.seconds = time.monotonic() - began_s
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from types import TracebackType
+from typing import Final, Protocol, Self
 
 import httpx
-from pydantic import SecretStr
 
 from jackfield import StoreUnavailable
-from jackfield.contracts.session import StoredMessage, Window
-from jackfield_session_sql import SqlOptions
-from jackfield_session_sql.store import SqlStore
+from jackfield.contracts.session import StoredMessage, Window, Windows
 from tests.server_process import ServerProcess
 
 _USER: Final = "somebody"
@@ -30,27 +28,24 @@ log_level = "WARNING"
 [llm]
 use = "echo"
 options.prefix = "{_PREFIX}"
-[session]
-use = "sql"
-options.url = "sqlite:///jackfield.db"
-max_messages = 100000
 [limits]
 user_per_minute = 1000000
 session_per_minute = 1000000
 address_per_minute = 1000000
 [[transport]]
 use = "relay_chat"
+[session]
+max_messages = 100000
 """
 
 
 class JackfieldProcess:
-    """`jackfield serve` with its conversations in a file of SQLite, in `folder`."""
+    """`jackfield serve` in `folder`; `session` says in lines of TOML which store it has."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store_url = f"sqlite:///{folder}/jackfield.db"
+    def __init__(self, folder: Path, session: str) -> None:
         self._folder = folder
         self._server: ServerProcess | None = None
-        (folder / "jackfield.toml").write_text(_CONFIG)
+        (folder / "jackfield.toml").write_text(_CONFIG + session)
 
     @property
     def url(self) -> str:
@@ -72,18 +67,30 @@ class JackfieldProcess:
         self._server.__exit__(None, None, None)
 
 
-class ServedStore(SqlStore):
-    """The server's store, read directly and written to by asking the server, whose answers are known."""
+class OpenableWindows(Windows, AbstractAsyncContextManager[object], Protocol):
+    """A store that has to be opened."""
 
-    def __init__(self, process: JackfieldProcess) -> None:
-        super().__init__(SqlOptions(url=SecretStr(process.store_url)), logging.getLogger("soak"))
+
+class ServedStore:
+    """Expiring conversations that are written by asking a server, whose answers are known, and read directly.
+
+    `store` is the server's own one; it is opened and closed along.
+    """
+
+    def __init__(self, process: JackfieldProcess, store: OpenableWindows) -> None:
         self._process = process
+        self._store = store
         self._client = httpx.AsyncClient(timeout=_WAIT_S)
 
     async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        self._opened.push_async_callback(self._client.aclose)
+        await self._store.__aenter__()
         return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+        await self._store.__aexit__(exc_type, exc, tb)
 
     async def append(
         self, key: str, messages: Sequence[StoredMessage], *, max_messages: int, ttl_s: float
@@ -106,7 +113,7 @@ class ServedStore(SqlStore):
 
     async def load(self, key: str) -> Window | None:
         """Give the conversation with its answers as its writer wrote them."""
-        window = await super().load(_stored_key(key))
+        window = await self._store.load(_stored_key(key))
         return window and replace(window, messages=tuple(map(_as_written, window.messages)))
 
 
