@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Generic, TypeVar
-
-import anyio
 
 from jackfield.contracts.failover import Failover
 from jackfield.errors import ProviderError, ProviderTimedOut
@@ -83,7 +82,7 @@ class Attempt(Generic[T]):
         self._plan = plan
         self._trial = member.circuit.begin()
         self._decided = False
-        self._began_s = anyio.current_time()
+        self._began_s = asyncio.get_running_loop().time()
 
     @property
     def last(self) -> bool:
@@ -139,7 +138,7 @@ class Attempt(Generic[T]):
             return
         if useful:
             self.succeeded()
-        elif anyio.current_time() - self._began_s >= self._plan.after_s:
+        elif asyncio.get_running_loop().time() - self._began_s >= self._plan.after_s:
             self.blamed(ProviderTimedOut("no output in time"))
         else:
             self.undecided()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -63,16 +64,16 @@ class Circuit:
                 self._opened = anyio.Event()
                 await self._opened.wait()
             else:
-                await anyio.sleep(max(self._due_s, self._trial_until_s) - anyio.current_time())
+                await anyio.sleep(max(self._due_s, self._trial_until_s) - _now_s())
 
     def _has_turn(self) -> bool:
-        return max(self.due_s, self._trial_until_s) <= anyio.current_time()
+        return max(self.due_s, self._trial_until_s) <= _now_s()
 
     def begin(self) -> bool:
         """Note that it is asked; says whether that is its trial, which decides how it goes on."""
         if self.closed or not self._has_turn():
             return False
-        self._trial_until_s = anyio.current_time() + _TRIAL_S
+        self._trial_until_s = _now_s() + _TRIAL_S
         return True
 
     def succeeded(self) -> None:
@@ -90,7 +91,7 @@ class Circuit:
         if was_open and not trial:
             return
         self._failures += 1
-        self._due_s = anyio.current_time() + self._cooldown_after(error)
+        self._due_s = _now_s() + self._cooldown_after(error)
         self._trial_until_s = 0.0
         if not was_open:
             self._changed(True)
@@ -109,3 +110,7 @@ class Circuit:
         if isinstance(error, ProviderError) and error.retry_after_s is not None:
             cooldown_s = max(cooldown_s, error.retry_after_s)
         return min(cooldown_s, LONGEST_S)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()  # also in callbacks, where anyio knows no task

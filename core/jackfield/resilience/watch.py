@@ -11,6 +11,8 @@ from jackfield.errors import ProviderTimedOut
 
 _IDLE_LOOK_S: Final = 0.1
 """When to look again, at the earliest, if nothing is being waited for."""
+_CLOSE_S: Final = 1e-6
+"""What is left of a limit that is not worth another look: sums of times are not exact."""
 
 
 class Patience:
@@ -95,7 +97,7 @@ class Watch:
         delay_s = max(self._limit_s - self._waited_s, _IDLE_LOOK_S)
         if self._since is not None and self._task is not None:
             remaining_s = self._limit_s - self._waited_s - (self._clock() - self._begun_s(self._since))
-            if remaining_s > 0:
+            if remaining_s > _CLOSE_S:
                 delay_s = remaining_s
             else:
                 self._fired = True
