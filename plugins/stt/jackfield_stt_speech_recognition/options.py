@@ -54,7 +54,7 @@ class SpeechRecognitionOptions(Options):
         2,
         ge=1,
         description="Utterances recognised at once; further ones wait. For `sphinx` processes, each with the "
-        "model in memory (about 100 MB).",
+        "model in memory (about 130 MB).",
     )
     timeout_s: float = Field(
         10.0, gt=0, description="Seconds that a service may take to connect, and to send the next byte."
