@@ -43,6 +43,13 @@ def _header_text(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _proxy_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    if not host_of(url) or urlsplit(url).scheme not in _SCHEMES:
+        raise ValueError("give a whole URL of an HTTP proxy, such as http://proxy.example.com:3128")
+    return secret
+
+
 def _none_if_blank(value: object) -> object:
     return None if value == "" else value
 
@@ -71,7 +78,7 @@ class ServiceOptions(Options):
     keep_connections_s: float = Field(
         60.0, ge=0, description="Seconds that an idle connection is kept for the next request."
     )
-    proxy: Annotated[SecretStr | None, OrBlank] = Field(
+    proxy: Annotated[Annotated[SecretStr, AfterValidator(_proxy_url)] | None, OrBlank] = Field(
         None,
         description="URL of an HTTP proxy, which may hold a password. Without it HTTPS_PROXY, HTTP_PROXY, "
         "ALL_PROXY and NO_PROXY count, but never for a service on this machine.",

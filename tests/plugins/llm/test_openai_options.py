@@ -144,6 +144,8 @@ async def test_without_aiohttp_the_other_http_client_of_the_sdk_is_used(
         ({"api_key": "two words"}, "neither spaces"),
         ({"base_url": "localhost:8080/v1"}, "whole URL"),
         ({"base_url": "ftp://host/v1"}, "whole URL"),
+        ({"api_key": KEY, "proxy": "localhost:3128"}, "HTTP proxy"),
+        ({"api_key": KEY, "proxy": "socks5://localhost:1080"}, "HTTP proxy"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, object], told: str) -> None:
