@@ -87,10 +87,10 @@ class Cascade:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._recognition.run)
+                tasks.start_soon(self._say_all)  # not in this task: what awaits it is deep, and passed at each step
                 if self._saying is None and (greeting := self._repertoire.greeting(self)) is not None:
                     self._say(greeting)
-                tasks.start_soon(self._repertoire.prepare)
-                await self._say_all()
+                await self._repertoire.prepare()
         finally:
             self._recognition.close()
             if self._saying is not None:
