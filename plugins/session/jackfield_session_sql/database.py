@@ -25,6 +25,7 @@ _FOREVER_S: Final = 60.0
 _CLOSE_S: Final = 5.0
 _BUSY: Final = "SQLITE_BUSY"
 _BUSY_WAIT_S: Final = 0.02
+_SEE: Final = "whether it runs, and whether the address, the user and the password are right"
 _QUERY_CANCELLED: Final = "57014"
 
 
@@ -140,15 +141,13 @@ class Database:
             raise StoreUnavailable(self._told(type(error).__name__)) from None
 
     def _told(self, code: str) -> str:
-        if code in ("", _QUERY_CANCELLED):
+        if code in ("", _QUERY_CANCELLED, _BUSY):
             return (
                 f"The {self.dialect} database did not answer within {self._options.statement_timeout_s:g} s. "
                 "See whether it is overloaded; `statement_timeout_s` is how long it is waited for."
             )
-        return (
-            f"The {self.dialect} database cannot be used ({code}). See whether it runs, and whether the "
-            "address, the user and the password are right."
-        )
+        see = "its file, its folder and its disk" if self.dialect == "sqlite" else _SEE
+        return f"The {self.dialect} database cannot be used ({code}). See {see}."
 
 
 async def _connect(engine: AsyncEngine) -> AsyncConnection:
@@ -192,7 +191,7 @@ def _sqlite(options: SqlOptions, pooled: bool) -> dict[str, Any]:
 
 
 def _postgresql(options: SqlOptions, pooled: bool) -> dict[str, Any]:
-    settings = {"application_name": "jackfield"}
+    settings = {"application_name": "jackfield", "default_transaction_isolation": "read committed"}
     if pooled:
         limit_ms = int(options.statement_timeout_s * 1000)
         settings |= {

@@ -86,6 +86,7 @@ class Listeners:
         if channel.told is None:
             channel.told = head
         subscription.begin_after(head)
+        self.behind.add(key)  # what was heard of until now could not be judged
         self.wake.set()
 
     def remove(self, key: bytes, subscription: Subscription) -> None:

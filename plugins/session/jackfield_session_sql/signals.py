@@ -144,11 +144,15 @@ class SqlSignals:
         """Read what channels that are behind have not been told."""
         listeners = self._listeners
         for keys in _parts(listeners.behind):
-            for key, head in await self._database.read(HEADS, {"keys": keys}):
-                channel = listeners.channels.get(key)
-                if channel is not None and channel.told is not None and channel.told < head:
-                    await self._read(key, channel.told)
-            listeners.behind.difference_update(keys)
+            listeners.behind.difference_update(keys)  # before: one may fall behind again meanwhile
+            try:
+                for key, head in await self._database.read(HEADS, {"keys": keys}):
+                    channel = listeners.channels.get(key)
+                    if channel is not None and channel.told is not None and channel.told < head:
+                        await self._read(key, channel.told)
+            except StoreUnavailable:
+                listeners.behind.update(keys)
+                raise
 
     async def _read(self, key: bytes, told: int) -> None:
         values = {"key": key, "told": told, "most": self._max_waiting}

@@ -10,6 +10,8 @@ import pytest
 from anyio import to_thread
 
 from jackfield import StoreUnavailable
+from jackfield.errors import ProviderTimedOut
+from jackfield.resilience.guard import in_time
 from jackfield.testing.session import LONG_S
 from jackfield.testing.session_windows import pair
 from jackfield_session_sql.store import SqlStore
@@ -111,6 +113,21 @@ async def test_a_caller_that_gives_up_meanwhile_leaves_nothing_behind(
     async with anyio.create_task_group() as tasks:
         for at in range(20):
             tasks.start_soon(append, store, f"{name}-{at}")
+
+
+async def test_a_time_limit_of_the_server_ends_the_waiting(own_server: PostgresServer, name: str) -> None:
+    async with make_store(own_server.url()) as store:
+        await append(store, name)
+        own_server.pause()
+        try:
+            began_s = time.monotonic()
+            with pytest.raises(ProviderTimedOut):
+                await in_time(append(store, name, "2"), 0.2)
+            assert time.monotonic() - began_s < 3.5
+        finally:
+            own_server.resume()
+        await heal(store)
+        await append(store, name, "3")
 
 
 async def test_a_held_conversation_is_an_error_for_who_waits_too_long(store: SqlStore, name: str) -> None:

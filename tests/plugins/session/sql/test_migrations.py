@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,12 +13,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from anyio import to_thread
+from click.testing import CliRunner, Result
 from sqlalchemy import Connection, inspect, text
 
 from jackfield import StoreUnavailable
 from jackfield.testing.session import LONG_S
 from jackfield.testing.session_windows import pair
 from jackfield_session_sql import schema
+from jackfield_session_sql.__main__ import main
 from jackfield_session_sql.tables import metadata
 from tests.plugins.session.sql import child
 from tests.plugins.session.sql.conftest import make_store
@@ -87,24 +88,33 @@ async def test_without_migrating_an_empty_database_refuses_to_start_and_names_th
     assert await with_connection(empty_url, tables) == set()
 
 
+def command(url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, env={"DATABASE_URL": url})
+
+
+@pytest.mark.timeout(60)
 async def test_the_command_makes_the_tables_and_says_which_they_are(empty_url: str) -> None:
-    def command(*arguments: str, url: str = empty_url) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "jackfield_session_sql", *arguments]
-        environment = {**os.environ, "DATABASE_URL": url}
-        return subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    before = await to_thread.run_sync(command, empty_url, "current")
+    upgraded = await to_thread.run_sync(command, empty_url, "upgrade")
+    line = [sys.executable, "-m", "jackfield_session_sql", "current"]
+    after = await anyio.run_process(line, env={**os.environ, "DATABASE_URL": empty_url})
 
-    before = await to_thread.run_sync(command, "current")
-    upgraded = await to_thread.run_sync(command, "upgrade")
-    after = await to_thread.run_sync(command, "current")
-    wrong = await to_thread.run_sync(lambda: command("current", url="mysql://somebody:secret@host/name"))
-
-    assert [before.stdout, upgraded.returncode] == ["none\n", 0]
-    assert after.stdout.strip() == await with_connection(empty_url, newest)
-    assert wrong.returncode == 1
-    assert "secret" not in wrong.stdout + wrong.stderr
-    assert "mssql://" in wrong.stderr
+    assert [before.output, upgraded.exit_code] == ["none\n", 0]
+    assert after.stdout.decode().strip() == await with_connection(empty_url, newest)
     async with make_store(empty_url, migrate=False) as store:
         await store.ping()
+
+
+def test_the_command_refuses_an_address_without_quoting_it() -> None:
+    wrong = command("mysql://somebody:secret-123@host/name", "current")
+    away = command("postgresql://somebody:secret-123@127.0.0.1:9/name", "current")
+    none = command("", "current")
+
+    assert [wrong.exit_code, away.exit_code, none.exit_code] == [1, 1, 1]
+    assert "mssql://" in wrong.output
+    assert "cannot be used" in away.output
+    assert "DATABASE_URL" in none.output
+    assert "secret-123" not in wrong.output + away.output
 
 
 async def test_tables_of_a_newer_release_refuse_to_start(empty_url: str) -> None:

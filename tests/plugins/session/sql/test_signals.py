@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import anyio
 import pytest
 from anyio import to_thread
+from sqlalchemy import Executable
 
 from jackfield.testing.session_signals import next_signal
-from jackfield_session_sql.store import SqlStore
+from jackfield_session_sql.database import Parameters
+from jackfield_session_sql.signals import HEAD
+from jackfield_session_sql.store import PING, SqlStore
+from jackfield_session_sql.tables import digest
 from tests.plugins.session.sql import child
 from tests.plugins.session.sql.conftest import make_store
 from tests.postgres_server import PostgresServer
@@ -97,6 +102,25 @@ async def test_a_listener_whose_connection_was_lost_misses_nothing(
 
             await other.publish(name, {"after": True})
             assert (await next_signal(signals)).payload == {"after": True}
+
+
+async def test_what_is_published_while_somebody_begins_to_listen_is_heard(
+    url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_store(url, poll_s=NEVER_S) as store, make_store(url) as other:
+        read = store._database.read
+
+        async def publish_after_reading(statement: Executable, values: Parameters | None = None) -> Any:
+            rows = await read(statement, values)
+            if statement is HEAD:
+                store._listeners.heard(digest(name), await other.publish(name, {"early": True}))
+                for _ in range(5):  # so that it was seen to be behind, and nothing could be done
+                    await read(PING)
+            return rows
+
+        monkeypatch.setattr(store._database, "read", publish_after_reading)
+        async with store.subscribe(name) as signals:
+            assert (await next_signal(signals)).payload == {"early": True}
 
 
 async def test_a_listener_that_was_away_too_long_sees_a_gap(url: str, name: str) -> None:
