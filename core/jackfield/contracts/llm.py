@@ -48,6 +48,8 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    estimated: bool = False
+    """Whether the model told no figures, and they were reckoned from the texts."""
 
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]

@@ -25,6 +25,9 @@ class Recording:
     remembered: int | None = None
     """How many messages the model is told, the newest records and the question; nothing is then read from the
     conversation's window or added to it. None leaves remembering to the window."""
+    title: str | None = None
+    """The conversation does not exist yet: it is added, titled so, with the turn's first record, and is not
+    there when that cannot be added."""
 
 
 Storing = Literal["pair", "nothing"]

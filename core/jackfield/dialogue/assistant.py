@@ -140,12 +140,18 @@ class DialogueAssistant:
         part, llm = self._chosen(request)
         recording = request.recording
         if recording is None or recording.remembered is None:
-            window = await self._sessions.window(request.conversation)
+            window = await self._remembered(request)
         else:
             window = await self._recorder.window(recording, asked)
         if window is None or not any(message.is_user for message in window.messages):
             request = replace(request, first=True)
         return Turn(request, key, window or Window(), part, llm, waterfall, asked=asked)
+
+    async def _remembered(self, request: TurnRequest) -> Window | None:
+        """The conversation's window; None also for a turn of its own where no store has windows."""
+        if self._sessions.windows is None and request.storing == "nothing":
+            return None
+        return await self._sessions.window(request.conversation)
 
     def _chosen(self, request: TurnRequest) -> tuple[Part, Built[LLM]]:
         """The part that is played and the model that plays it.

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from uuid import uuid4
 
-from jackfield.contracts.session import Record, Records, StoredMessage, Window
+import anyio
+
+from jackfield.contracts.session import Conversation, Record, Records, StoredMessage, Window
 from jackfield.contracts.turn import Recording, TurnRequest
 from jackfield.dialogue.sessions import SessionService
 from jackfield.errors import ProtocolError, StoreUnavailable
@@ -35,6 +37,8 @@ class Recorder:
         `asked` is the question when it has been added. Questions that got no answer are left out, and so are
         those that came later and wait.
         """
+        if recording.title is not None and asked is None:
+            return Window()
         count = recording.remembered or 0
         reading = self._records().records(recording.owner, recording.conversation, limit=count + _WAITING)
         page = await self._sessions.in_time(reading)
@@ -52,7 +56,7 @@ class Recorder:
     async def ask(self, recording: Recording, request: TurnRequest) -> Record:
         """Add the question."""
         question = _record(recording, request, "user", request.text, datetime.now(UTC))
-        await self._add(recording, question)
+        await self._add_first(recording, question)
         return question
 
     async def answer(
@@ -64,7 +68,9 @@ class Recorder:
         if asked is None:
             at = now - timedelta(seconds=after_s)
             new.insert(0, _record(recording, request, "user", request.text, at))
-        await self._add(recording, *new)
+            await self._add_first(recording, *new)
+        else:
+            await self._add(recording, *new)
         return new
 
     async def mark_unanswered(self, recording: Recording, asked: Record) -> None:
@@ -74,6 +80,28 @@ class Recorder:
             await self._sessions.in_time(marking)
         except StoreUnavailable as error:  # whatever ended the turn is told instead
             logger.warning("a question cannot be marked as unanswered: %s", error)
+
+    async def _add_first(self, recording: Recording, *records: Record) -> None:
+        """Add the first records of a turn, and before them the conversation if it does not exist yet."""
+        if recording.title is None:
+            await self._add(recording, *records)
+            return
+        at = records[0].created_at
+        new = Conversation(recording.conversation, recording.owner, recording.title, at, at)
+        with anyio.CancelScope(shield=True):  # both or neither, also for a user who goes away meanwhile
+            await self._sessions.in_time(self._records().add_conversation(new))
+            try:
+                await self._add(recording, *records)
+            except Exception:
+                await self._take_back(recording)
+                raise
+
+    async def _take_back(self, recording: Recording) -> None:
+        deleting = self._records().delete_conversation(recording.owner, recording.conversation)
+        try:
+            await self._sessions.in_time(deleting)
+        except StoreUnavailable as error:  # what happened before is told instead
+            logger.warning("an empty conversation cannot be taken back: %s", error)
 
     async def _add(self, recording: Recording, *records: Record) -> None:
         if not await self._sessions.in_time(self._records().add_records(recording.owner, records)):

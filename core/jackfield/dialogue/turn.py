@@ -14,11 +14,12 @@ from typing import Literal
 from jackfield.assembly import Assembly, Built
 from jackfield.config.sections import TimeoutsSection
 from jackfield.contracts.extension import Answer, Event, TurnFinished, TurnStarted
-from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall
+from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall, Usage
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.session import Record, StoredMessage, Window
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import Recorded, ToolStarted, TurnOutput, TurnRequest
+from jackfield.dialogue.consumption import Consumption
 from jackfield.dialogue.failures import client_error, failover_noted, report
 from jackfield.dialogue.prompt import PromptWriter
 from jackfield.dialogue.recorder import Recorder
@@ -83,6 +84,12 @@ class TurnRunner:
             "jackfield_stage_seconds",
             "Seconds from the beginning of a turn to each of its stages.",
             ["transport", "stage"],
+        )
+        self._tokens = metrics.counter(
+            "jackfield_tokens_total", "Tokens of prompts and answers.", ["transport", "kind"]
+        )
+        self._tool_calls = metrics.counter(
+            "jackfield_tool_calls_total", "Calls of tools by models.", ["transport", "outcome"]
         )
 
     def run(self, turn: Turn) -> AsyncGenerator[TurnOutput, None]:
@@ -151,6 +158,7 @@ class TurnRunner:
         """Ask the model, call the tools that it wants, and ask again."""
         messages = self._written(turn, request)
         patience = Patience(self._timeouts.llm_total_seconds)
+        consumption = Consumption(turn.llm.object)
         for round_number in range(self._rounds + 1):
             said: list[str] = []
             calls: list[ToolCall] = []
@@ -165,10 +173,11 @@ class TurnRunner:
                         calls.append(output)
                     else:
                         finish = output
-            if not calls or not offered:
-                yield finish
-                return
             text = "".join(said)
+            self._count_tokens(turn, consumption.add(finish.usage, messages, text, calls))
+            if not calls or not offered:
+                yield replace(finish, usage=consumption.total)
+                return
             messages.append(Message("assistant", text, tool_calls=tuple(calls)))
             if text and not text[-1].isspace():
                 yield "\n"  # what comes after the tools is another sentence
@@ -177,7 +186,13 @@ class TurnRunner:
                 yield ToolStarted(call.id, call.name)
                 result, finished = await self._toolbox.call(call, context)
                 messages.append(result)
+                self._tool_calls.inc(turn.request.transport, "ok" if finished.ok else "error")
                 yield finished
+
+    def _count_tokens(self, turn: Turn, usage: Usage) -> None:
+        transport = turn.request.transport
+        self._tokens.inc(transport, "prompt", by=usage.prompt_tokens)
+        self._tokens.inc(transport, "completion", by=usage.completion_tokens)
 
     async def read_ahead(self, turn: Turn) -> None:
         """Let the model read the prompt of a turn up to the user's words, and drop what it says to it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from jackfield.contracts.llm import Finish, GenerationRequest, LLMOutput
 from jackfield.contracts.session import Conversation
 from jackfield.contracts.turn import Recorded, Recording
-from jackfield.errors import ProtocolError, ProviderUnauthorized
+from jackfield.errors import ProtocolError, ProviderUnauthorized, StoreUnavailable
 from tests.core.dialogue.stage import USER, Stage, request
 
 pytestmark = pytest.mark.anyio
@@ -225,3 +226,51 @@ async def test_nothing_is_recorded_for_a_model_that_does_not_exist(tmp_path: Pat
         await stage.say("Hello", llm="none", recording=lasting(stage, question_first=True))
 
     assert await recorded(stage) == []
+
+
+async def titled(stage: Stage, conversation: str) -> str | None:
+    found = await stage.store.conversation(owner(stage), conversation)
+    return found.title if found else None
+
+
+@pytest.mark.parametrize("question_first", [False, True])
+async def test_a_conversation_may_begin_with_its_first_turn(tmp_path: Path, question_first: bool) -> None:
+    stage = await stage_with(tmp_path, Model("Hi!", "Bye!"))
+    new = lasting(stage, conversation="new", question_first=question_first)
+
+    await stage.say("Hello", recording=replace(new, title="Greetings"))
+    await stage.say("So long", recording=new)
+
+    assert await titled(stage, "new") == "Greetings"
+    assert await stage.store.count_records(owner(stage), "new") == 4
+
+
+async def test_a_first_turn_that_fails_begins_no_conversation(tmp_path: Path) -> None:
+    stage = await stage_with(tmp_path, Model(ProviderUnauthorized("no")))
+
+    with pytest.raises(ProtocolError):
+        await stage.say("Hello", recording=lasting(stage, conversation="new", title="Greetings"))
+
+    assert await titled(stage, "new") is None
+
+
+async def test_a_first_turn_that_cannot_be_stored_begins_no_conversation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(user_id: str, records: object) -> bool:
+        raise StoreUnavailable("full")
+
+    stage = await stage_with(tmp_path, Model("Hi!"))
+    monkeypatch.setattr(stage.store, "add_records", refuse)
+
+    with pytest.raises(StoreUnavailable):
+        await stage.say("Hello", recording=lasting(stage, conversation="new", title="Greetings"))
+
+    assert await titled(stage, "new") is None
+
+
+async def test_a_turn_of_its_own_needs_no_windows(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.sessions.windows = None
+
+    assert await stage.say("Hello", storing="nothing") == "Hello"
