@@ -5,7 +5,7 @@ from __future__ import annotations
 import openai
 
 from jackfield_llm_openai.options import AzureOpenAIOptions, OpenAIOptions
-from jackfield_llm_openai.sdk import client_of, extra_headers, http_client
+from jackfield_openai_account.sdk import client_of, extra_headers, http_client
 
 
 def openai_client(options: OpenAIOptions) -> openai.AsyncOpenAI:

@@ -22,7 +22,7 @@ from jackfield_llm_openai.answer import Answer
 from jackfield_llm_openai.body import chat_body
 from jackfield_llm_openai.events import EventReader
 from jackfield_llm_openai.options import ChatOptions, MaxTokensField
-from jackfield_llm_openai.sdk import is_hang_up, provider_error, sdk_errors
+from jackfield_openai_account.sdk import is_hang_up, provider_error, sdk_errors
 
 _DRAIN_S: Final = 0.1
 """Longest wait for the end of a body whose last event has come; then the connection is not used again."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from jackfield.services import Key, OrBlank, ServiceOptions, ServiceURL
-from jackfield_llm_openai.account import OPENAI_HOST, AccountOptions
+from jackfield_openai_account import OPENAI_HOST, AccountOptions
 
 MaxTokensField = Literal["max_completion_tokens", "max_tokens"]
 

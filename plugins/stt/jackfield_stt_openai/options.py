@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jackfield.services import OrBlank
-from jackfield_stt_openai.account import AccountOptions
+from jackfield_openai_account import AccountOptions
 
 
 class OpenAISTTOptions(AccountOptions):

@@ -13,9 +13,9 @@ from jiter import from_json
 
 from jackfield.contracts.stt import STT_RATE_HZ, Transcript, TranscriptionSettings, WholeUtteranceSTT
 from jackfield.errors import ProviderBadReply
+from jackfield_openai_account.sdk import client_of, is_hang_up, provider_error, sdk_errors
 from jackfield_stt_openai.options import OpenAISTTOptions
 from jackfield_stt_openai.recording import as_wav, has_sound
-from jackfield_stt_openai.sdk import client_of, is_hang_up, provider_error, sdk_errors
 
 _CLOSING_S: Final = 5.0
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jackfield.contracts.tts import Voice
 from jackfield.services import OrBlank
-from jackfield_tts_openai.account import AccountOptions
+from jackfield_openai_account import AccountOptions
 
 _NAMES = (
     *("alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage"),

@@ -14,8 +14,8 @@ from anyio import to_thread
 
 from jackfield.contracts.tts import SpeechSettings, TTSOutput, Voice
 from jackfield.errors import ProviderBadReply, ProviderUnavailable
+from jackfield_openai_account.sdk import client_of, is_hang_up, provider_error, sdk_errors
 from jackfield_tts_openai.options import OpenAITTSOptions
-from jackfield_tts_openai.sdk import client_of, is_hang_up, provider_error, sdk_errors
 from jackfield_tts_openai.sound import SoundReader
 
 _CLOSING_S: Final = 5.0

@@ -129,7 +129,7 @@ async def test_organization_and_project_are_sent_when_configured(service: Servic
 async def test_without_aiohttp_the_other_http_client_of_the_sdk_is_used(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("jackfield_llm_openai.sdk"), "find_spec", lambda _name: None)
+    monkeypatch.setattr(import_module("jackfield_openai_account.sdk"), "find_spec", lambda _name: None)
     async with connected(service.url) as llm:
         assert (await answer_of(llm, HELLO)).text == "Hello there"
         service.handler = failing(500, b"")

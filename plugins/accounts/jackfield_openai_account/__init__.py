@@ -1,7 +1,6 @@
-"""Options that say which service is asked, and on whose account.
+"""OpenAI's API as the plugins for language models, recognisers and voices share it: the account, the place.
 
-The plugins for language models, recognisers and voices each hold this file, word for word: plugins do not
-import one another.
+Plugins do not import one another; what several need of one SDK stands in a package of its own, as this does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The openai SDK: its clients as they are wanted here, and its errors by the categories of the core.
-
-The plugins for language models, recognisers and voices each hold this file, word for word: plugins do not
-import one another.
-"""
+"""The openai SDK: its clients as they are wanted here, and its errors by the categories of the core."""
 
 from __future__ import annotations
 
