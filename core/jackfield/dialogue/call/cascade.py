@@ -87,7 +87,8 @@ class Cascade:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._recognition.run)
-                tasks.start_soon(self._say_all)  # not in this task: what awaits it is deep, and passed at each step
+                tasks.start_soon(self._repertoire.speak)
+                tasks.start_soon(self._say_all)  # here each step would pass through all that awaits this
                 if self._saying is None and (greeting := self._repertoire.greeting(self)) is not None:
                     self._say(greeting)
                 await self._repertoire.prepare()

@@ -16,6 +16,7 @@ from jackfield.contracts.stt import STT, TranscriptionSettings
 from jackfield.contracts.tts import TTS
 from jackfield.dialogue.call.call import LiveCall
 from jackfield.dialogue.call.cascade import Cascade
+from jackfield.dialogue.call.companion import Companion
 from jackfield.dialogue.call.deaf import Deaf
 from jackfield.dialogue.call.floor import Floor
 from jackfield.dialogue.call.phrases import Phrases
@@ -100,6 +101,7 @@ class CallFactory:
             apology=self._settings.apology,
             language=request.language or self._assembly.config.assistant.language,
             publish=self._publish,
+            companion=Companion(),
         )
 
     def _cascade(

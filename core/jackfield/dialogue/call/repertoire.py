@@ -75,6 +75,10 @@ class Repertoire:
         phrase, means = self._means.apology, self._means
         return Announcement(phrase, self._voice, means, watcher, waterfall, apology_for=code)
 
+    async def speak(self) -> None:
+        """Speak what answers have to say while they are written, until cancelled."""
+        await self._means.companion.run()
+
     async def prepare(self) -> None:
         """Have the greeting spoken, and then the apology, while the voice still works."""
         means = self._means

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
-from anyio.abc import TaskGroup
 
 from jackfield.assembly import Built
 from jackfield.contracts.call import CallTrouble
@@ -21,6 +20,7 @@ from jackfield.contracts.llm import LLM
 from jackfield.contracts.session import StoredMessage, Window
 from jackfield.contracts.tts import TTS, SpeechSettings
 from jackfield.contracts.turn import ToolFinished, ToolStarted, TurnRequest
+from jackfield.dialogue.call.companion import Companion
 from jackfield.dialogue.call.floor import Floor
 from jackfield.dialogue.call.mouth import Mouth
 from jackfield.dialogue.call.phrases import Phrases
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_HEAD_START_S: Final = 0.002
+_HEAD_START_S: Final = 0.001
 """How long the writing rests after the first piece, so that its sound does not wait for words behind it."""
 
 
@@ -64,6 +64,8 @@ class Means:
     apology: str
     language: str | None
     publish: Callable[[Event], None]
+    companion: Companion
+    """Speaks while an answer is still being written."""
 
     async def store(self, request: TurnRequest, *messages: StoredMessage) -> None:
         """Keep what was said in the request's conversation, whatever else happens; never fails."""
@@ -96,7 +98,7 @@ class Reply(Saying):
         self._request = request
         self._part = part
         self._llm = llm
-        self._voice = voice_for(request.voice, {}, part.voice)
+        self._voice = request.voice or part.voice  # until preferences are known
         self._turn: Turn | None = None
         self._told = False  # whether observers know of the turn
         self._script: Script | None = None  # once there is something to speak
@@ -127,8 +129,7 @@ class Reply(Saying):
             self._fail(code_of("llm", error))
             await self._apologise()
         else:
-            async with anyio.create_task_group() as tasks:
-                await self._write_all(turn, tasks)
+            await self._write_and_speak(turn)
             if self._script is None and self.failure is not None:
                 await self._apologise()
         await self._heard_to_the_end()
@@ -144,10 +145,19 @@ class Reply(Saying):
         self._begun()
         return self._turn
 
-    async def _write_all(self, turn: Turn, tasks: TaskGroup) -> None:
+    async def _write_and_speak(self, turn: Turn) -> None:
+        companion = self._means.companion
+        try:
+            await self._write_all(turn)
+            await companion.finish()
+        except BaseException:
+            await companion.abandon()
+            raise
+
+    async def _write_all(self, turn: Turn) -> None:
         """Run the turn: show its words, and have spoken what can be."""
         try:
-            await self._generate(turn, tasks)
+            await self._generate(turn)
         except Exception as error:  # extensions and tools are somebody else's code
             if not isinstance(error, JackfieldError):
                 logger.exception("turn %s failed", turn.id)
@@ -156,19 +166,19 @@ class Reply(Saying):
             if self._script is not None:
                 self._script.end()
 
-    async def _generate(self, turn: Turn, tasks: TaskGroup) -> None:
+    async def _generate(self, turn: Turn) -> None:
         pieces = self._pieces()
         async with aclosing(self._means.runner.run(turn)) as outputs:
             async for output in outputs:
                 if isinstance(output, str):
                     self._write(output)
                     for piece in pieces.add(output) if pieces is not None else ():
-                        await self._pass_on(piece, tasks)
+                        await self._pass_on(piece)
                 elif isinstance(output, ToolStarted | ToolFinished):
                     await self._until_released()  # a tool may do what cannot be undone
                     self._tell(output)
         for piece in pieces.end() if pieces is not None else ():
-            await self._pass_on(piece, tasks)
+            await self._pass_on(piece)
 
     def _pieces(self) -> Pieces | None:
         if self._means.tts is None:
@@ -177,13 +187,13 @@ class Reply(Saying):
 
         return Pieces(self._means.language, first_clause=True)
 
-    async def _pass_on(self, piece: str, tasks: TaskGroup) -> None:
+    async def _pass_on(self, piece: str) -> None:
         if self._script is not None:
             await self._script.write(piece)
             return
         self._script = Script()
         await self._script.write(piece)
-        tasks.start_soon(self._speak, self._script)
+        self._means.companion.begin(partial(self._speak, self._script))
         await anyio.sleep(_HEAD_START_S)
 
     async def _speak(self, script: Script) -> None:

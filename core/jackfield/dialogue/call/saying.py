@@ -85,6 +85,8 @@ class Saying(ABC):
 
     async def run(self) -> None:
         """Say it. Returns when it was heard, or was interrupted, and everything about it is done."""
+        if self.over:
+            return
         try:
             with self._scope:
                 await self._run()
