@@ -26,39 +26,54 @@ class FailingService:
     def __init__(self, outage: Outage) -> None:
         self.outage: Outage = outage
         self.connections = 0
+        """Answers that it was asked for."""
         self.left = threading.Event()
         """Somebody whom it let wait has hung up."""
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._address = self._listener.getsockname()
         self._open: list[socket.socket] = []
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+        self.url = f"http://127.0.0.1:{self._address[1]}/v1"
 
     def __enter__(self) -> Self:
-        if self.outage == "refuses":
-            self._listener.close()
-        else:
-            threading.Thread(target=self._listen, daemon=True).start()
+        self._begin()
         return self
+
+    def become(self, outage: Outage) -> None:
+        """Fail in another way from now on, or work."""
+        if self.outage == "refuses":
+            self._listener = socket.create_server(self._address)
+        self.outage = outage
+        self._begin()
+
+    def _begin(self) -> None:
+        if self.outage == "refuses":
+            self._end()
+        else:
+            threading.Thread(target=self._listen, args=[self._listener], daemon=True).start()
+
+    def _end(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._end()
         for connection in self._open:
             connection.close()
 
-    def _listen(self) -> None:
+    def _listen(self, listener: socket.socket) -> None:
         with suppress(OSError):
             while True:
-                connection, _ = self._listener.accept()
-                self.connections += 1
+                connection, _ = listener.accept()
                 self._open.append(connection)
                 threading.Thread(target=self._answer, args=[connection], daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
             _read_request(connection)
+            self.connections += 1
             if self.outage != "hangs":
                 connection.sendall(_HEAD + _event({"role": "assistant", "content": ""}))
             if self.outage == "works":

@@ -42,9 +42,10 @@ async def relay(
                     yield output
                 with _StallWatch(attempt, busy_since) as watch:
                     async for output in outputs:
-                        watch.pause()
+                        watch.outputs += 1
+                        watch.waiting = False
                         yield output
-                        watch.resume()
+                        watch.waiting = True
             attempt.succeeded()
         except Exception as error:  # a plugin is somebody else's code
             if not attempt.failed(error, useful=delivered):
@@ -91,14 +92,16 @@ class _StallWatch:
     whether there was no output since it looked last.
     """
 
-    __slots__ = ("_attempt", "_busy_since", "_count", "_loop", "_seen", "_timer", "_waiting")
+    __slots__ = ("_attempt", "_busy_since", "_loop", "_seen", "_timer", "outputs", "waiting")
 
     def __init__(self, attempt: Attempt[Any], busy_since: Callable[[], float | None] | None) -> None:
         self._attempt = attempt
         self._busy_since = busy_since
-        self._count = 0
         self._seen = -1
-        self._waiting = True
+        self.outputs = 0
+        """How many there were."""
+        self.waiting = True
+        """Whether the next is waited for, and the consumer not at work. Both are set for each output."""
 
     def __enter__(self) -> _StallWatch:
         self._loop = asyncio.get_running_loop()
@@ -108,19 +111,10 @@ class _StallWatch:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
 
-    def pause(self) -> None:
-        """There was an output; the consumer is at work."""
-        self._count += 1
-        self._waiting = False
-
-    def resume(self) -> None:
-        """The next output is waited for."""
-        self._waiting = True
-
     def _look(self) -> None:
-        waiting = self._waiting and not (self._busy_since and self._busy_since() is None)
-        if waiting and self._count == self._seen:
+        waiting = self.waiting and not (self._busy_since and self._busy_since() is None)
+        if waiting and self.outputs == self._seen:
             self._attempt.blamed(ProviderTimedOut("it fell silent within its answer"))
             return
-        self._seen = self._count if waiting else -1
+        self._seen = self.outputs if waiting else -1
         self._timer = self._loop.call_later(self._attempt.patience_s, self._look)
