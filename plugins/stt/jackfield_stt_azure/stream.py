@@ -89,6 +89,17 @@ class AzureStream:
             self._take_guess_back()
             self._cut("final")
 
+    def discard(self) -> None:
+        self._guess = None
+        self._take_guess_back()
+        self._sound.drop()
+        while self._ready and self._ready[-1].kind != "final":
+            self._ready.pop()
+        if self._cuts and self._cuts[-1].answer == "tentative":
+            self._cuts[-1].answer = "nothing"
+        else:
+            self._cut("nothing")
+
     def _take_guess_back(self) -> None:
         if self._cuts and self._cuts[-1].answer == "tentative" and self._sound.join():
             self._cuts.pop()

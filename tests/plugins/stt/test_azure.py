@@ -226,6 +226,24 @@ async def test_what_comes_after_the_guess_of_an_utterance_that_ends_unchanged_is
         assert "is" not in [transcript.text for transcript in await until_final(transcripts)]
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["at_once", "when_its_words_are_known"])
+async def test_the_next_utterance_follows_one_that_was_discarded(stt: AzureSTT, known: bool) -> None:
+    async with stt.stream(TranscriptionSettings()) as stream:
+        transcripts = aiter(stream)
+        stream.push(spoken("what"))
+        stream.checkpoint()
+        if known:
+            await next_of(transcripts, "tentative")
+        stream.push(spoken("is"))
+        stream.discard()
+        stream.push(spoken("the"))
+        stream.end_utterance()
+        heard = await until_final(transcripts)
+    assert [transcript.text for transcript in heard][-1] == "the."
+    assert not [transcript for transcript in heard if {"what", "is"} & set(transcript.text.split())]
+    assert heard[-1].start_s == 0
+
+
 async def test_an_utterance_that_ends_unchanged_before_the_guess_came_has_no_silence_recognised(
     server: SpeechServer, stt: AzureSTT
 ) -> None:
