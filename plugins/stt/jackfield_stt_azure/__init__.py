@@ -7,11 +7,10 @@ machine. One connection serves a whole call.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from jackfield import Capabilities, PluginInfo, Site, hookimpl
-from jackfield.errors import PluginCannotStart, Problem
+from jackfield_azure_speech_account import load_sdk
 from jackfield_stt_azure.options import AzureSTTOptions
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["AzureSTTOptions", "make_stt", "plugin_info"]
 
 _CANCEL_S: Final = 0.3
-_LIBRARIES: Final = "On Debian and Ubuntu: apt-get install libssl3 libuuid1 libstdc++6 ca-certificates"
 
 
 def _capabilities(options: AzureSTTOptions) -> Capabilities:
@@ -48,11 +46,7 @@ def plugin_info() -> PluginInfo:
 @hookimpl
 def make_stt(options: AzureSTTOptions, site: Site) -> AzureSTT:
     """Import the SDK; connections are opened when a stream is entered."""
-    try:
-        import_module("azure.cognitiveservices.speech")  # a missing SDK is told before anything starts
-    except OSError as error:  # it is there, and what it is linked against is not
-        problem = Problem(site.section, f"The Azure Speech SDK cannot be loaded: {error}.", _LIBRARIES)
-        raise PluginCannotStart(problem) from error
+    load_sdk(site)  # a missing one is told before anything starts
     from jackfield_stt_azure.stt import AzureSTT
 
     return AzureSTT(options)

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from jackfield_stt_azure.account import AccountOptions
+from jackfield_azure_speech_account import AccountOptions
 
 _MOST_LANGUAGES: Final = 4
 _REGIONS: Final = {

@@ -12,8 +12,8 @@ import azure.cognitiveservices.speech as sdk  # type: ignore[import-untyped]  # 
 
 from jackfield import ProviderError, ProviderUnavailable
 from jackfield.contracts.stt import STT_RATE_HZ
+from jackfield_azure_speech_account.sdk import failure, speech_config
 from jackfield_stt_azure.options import AzureSTTOptions
-from jackfield_stt_azure.service import failure, speech_config
 from jackfield_stt_azure.sound import Sound
 
 _TICKS_PER_S: Final = 10_000_000
@@ -117,8 +117,7 @@ class Recogniser:
 
 
 def _config(options: AzureSTTOptions, languages: Sequence[str]) -> Any:  # Any: the SDK has no types
-    key = options.key.get_secret_value() if options.key else None
-    config = speech_config(key, options.region, options.host)
+    config = speech_config(options)
     if len(languages) == 1:
         config.speech_recognition_language = languages[0]
     config.output_format = sdk.OutputFormat.Detailed

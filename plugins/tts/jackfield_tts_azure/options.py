@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from jackfield_tts_azure.account import AccountOptions
+from jackfield_azure_speech_account import AccountOptions
 
 
 class Speakers(BaseModel):

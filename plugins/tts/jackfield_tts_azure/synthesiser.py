@@ -12,8 +12,8 @@ import azure.cognitiveservices.speech as sdk  # type: ignore[import-untyped]  # 
 
 from jackfield import ProviderError, ProviderUnavailable
 from jackfield.contracts.tts import SpeechMark
+from jackfield_azure_speech_account.sdk import failure, speech_config
 from jackfield_tts_azure.options import AzureTTSOptions
-from jackfield_tts_azure.service import failure, speech_config
 
 _TICKS_PER_S: Final = 10_000_000
 _CONNECTING_S: Final = 1.0
@@ -116,8 +116,7 @@ class Synthesiser:
 
 
 def _config(options: AzureTTSOptions) -> Any:  # Any: the SDK has no types
-    key = options.key.get_secret_value() if options.key else None
-    config = speech_config(key, options.region, options.host)
+    config = speech_config(options)
     kind = f"Raw{options.rate_hz // 1000}Khz16BitMonoPcm"
     config.set_speech_synthesis_output_format(sdk.SpeechSynthesisOutputFormat[kind])
     return config

@@ -8,15 +8,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, suppress
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import anyio
 import pytest
 from pydantic import ValidationError
 
-import jackfield_stt_azure as recogniser_plugin
-import jackfield_tts_azure as plugin
+import jackfield_azure_speech_account as account
 from jackfield import (
     JackfieldError,
     ProviderBadReply,
@@ -380,15 +378,9 @@ def test_an_sdk_that_cannot_be_loaded_names_the_packages(monkeypatch: pytest.Mon
     def fail(_name: str) -> None:
         raise OSError("libuuid.so.1: cannot open shared object file: No such file or directory")
 
-    monkeypatch.setattr(plugin, "import_module", fail)
+    monkeypatch.setattr(account, "import_module", fail)
     with pytest.raises(PluginCannotStart, match=r"libuuid\.so\.1.*apt-get install libssl3 libuuid1"):
         make_tts(OPTIONS, SITE)
-
-
-@pytest.mark.parametrize("name", ["account.py", "service.py"])
-def test_what_both_plugins_hold_is_the_same(name: str) -> None:
-    folders = [Path(str(module.__file__)).parent for module in (plugin, recogniser_plugin)]
-    assert len({(folder / name).read_text() for folder in folders}) == 1
 
 
 async def test_it_cannot_speak_before_it_is_entered(server: SpeechServer) -> None:

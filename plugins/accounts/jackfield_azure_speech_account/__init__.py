@@ -1,19 +1,21 @@
-"""Options that say which resource of Azure Speech is asked, and where it is.
-
-The plugins for recognisers and voices each hold this file, word for word: plugins do not import one another.
-"""
+"""Azure Speech as the plugins for recognisers and voices share it: whose resource, and where it is."""
 
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from typing import Annotated, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from jackfield import Options
+from jackfield import Options, Site
+from jackfield.errors import PluginCannotStart, Problem
 from jackfield.services import Key, OrBlank, is_on_this_machine
 
+__all__ = ["AccountOptions", "load_sdk"]
+
 _REGION: Final = re.compile(r"[a-z0-9]+")
+_LIBRARIES: Final = "On Debian and Ubuntu: apt-get install libssl3 libuuid1 libstdc++6 ca-certificates"
 _HOST: Final = re.compile(r"wss?://[^/?#@\s]+")
 
 
@@ -60,3 +62,16 @@ class AccountOptions(Options):
         if self.region and self.key is None:
             raise ValueError("`region` needs `key`")
         return self
+
+
+def load_sdk(site: Site) -> None:
+    """Import the SDK.
+
+    :raises ImportError: when it is not installed.
+    :raises PluginCannotStart: when it is, and what it is linked against is not.
+    """
+    try:
+        import_module("azure.cognitiveservices.speech")
+    except OSError as error:
+        problem = Problem(site.section, f"The Azure Speech SDK cannot be loaded: {error}.", _LIBRARIES)
+        raise PluginCannotStart(problem) from error

@@ -1,7 +1,4 @@
-"""The service as the SDK sees it: how it is reached, and what its failures are to the core.
-
-The plugins for recognisers and voices each hold this file, word for word: plugins do not import one another.
-"""
+"""The service as the SDK sees it: how it is reached, and what its failures are to the core."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ from jackfield import (
     ProviderUnauthorized,
     ProviderUnavailable,
 )
+from jackfield_azure_speech_account import AccountOptions
 
 _NO_RETRIES: Final = {
     "SPEECH-Error-RetryConnectionFailures": "false",
@@ -35,10 +33,10 @@ _FAILURES: Final[dict[str, tuple[type[ProviderError], str]]] = {
 _STATUS: Final = re.compile(r"\((\d{3})\)|[Ee]rror code: (\d{3,4})\b")
 
 
-def speech_config(key: str | None, region: str | None, host: str | None) -> Any:  # Any: the SDK has no types
+def speech_config(account: AccountOptions) -> Any:  # Any: the SDK has no types
     """Make what recognisers and synthesisers are built from."""
-    place = {"host": host} if host else {"region": region}
-    config = sdk.SpeechConfig(subscription=key, **place)
+    place = {"host": account.host} if account.host else {"region": account.region}
+    config = sdk.SpeechConfig(subscription=account.key and account.key.get_secret_value(), **place)
     # Whoever waits decides whether to try again, and whom to ask instead.
     for name, value in _NO_RETRIES.items():
         config.set_property_by_name(name, value)
