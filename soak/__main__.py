@@ -1,7 +1,7 @@
 """Long proofs: calls that go on for minutes, calls in which everything goes wrong, stores that are killed.
 
-    python -m soak [--only endurance chaos crash] [--minutes 10] [--calls 50] [--events 10000]
-                   [--stores redis postgresql] [--kills 100] [--seed N] [--write]
+    python -m soak [--only endurance chaos outages crash] [--minutes 10] [--calls 50] [--events 10000]
+                   [--turns 20000] [--stores redis postgresql] [--kills 100] [--seed N] [--write]
 
 The exit code is 0 when everything holds, 1 when not, 130 when Ctrl-C ended it.
 """
@@ -17,7 +17,7 @@ from typing import Final
 import uvloop
 
 from bench import record
-from soak import chaos
+from soak import chaos, outages
 from soak.crash import crash
 from soak.endurance import endure
 from soak.stores import SUBJECTS
@@ -40,6 +40,16 @@ def disorder(arguments: argparse.Namespace) -> bool:
     return result.passed
 
 
+def outage(arguments: argparse.Namespace) -> bool:
+    """Let the providers of chains fail at random; says whether everything held."""
+    result = outages.run(arguments.turns, arguments.seed)
+    if arguments.write:
+        _write(
+            "outages", f"Outages: {result.events} turns with chains", outages.figures(result), result.lines
+        )
+    return result.passed
+
+
 def crashes(arguments: argparse.Namespace) -> bool:
     """Kill stores under load; says whether everything held."""
     results = [uvloop.run(crash(name, arguments.kills, arguments.seed)) for name in arguments.stores]
@@ -53,6 +63,7 @@ def crashes(arguments: argparse.Namespace) -> bool:
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "endurance": endurance,
     "chaos": disorder,
+    "outages": outage,
     "crash": crashes,
 }
 
@@ -70,6 +81,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the endurance trial")
     parser.add_argument("--calls", type=int, default=50, help="calls at once")
     parser.add_argument("--events", type=int, default=10_000, help="random events in each of four tests")
+    parser.add_argument("--turns", type=int, default=20_000, help="turns with chains that fail")
     parser.add_argument("--stores", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), help="stores killed")
     parser.add_argument("--kills", type=int, default=100, help="how many times each store is killed")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats a trial's dice")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -44,13 +45,19 @@ def run(events: int, seed: int) -> Result:
     """Let so many things happen in each of the tests, with seeds from `seed` on."""
     result = Result(events, seed)
     result.say(f"chaos: {events} random events in each of the tests, first seed {seed}")
+    run_test(result, _TEST, {"JACKFIELD_DISORDER": str(events), "JACKFIELD_DISORDER_SEED": str(seed)})
+    result.say("PASSED: no stale word, no stuck state, stored as heard" if result.passed else "FAILED")
+    return result
+
+
+def run_test(result: Result, test: str, settings: Mapping[str, str], tell: str = "-v") -> None:
+    """Run the tests of a file with these variables, and say what they print."""
     began_s = time.monotonic()
-    options = ["-v", "--tb=short", "--show-capture=no", "-p", "no:cacheprovider"]
-    settings = {"JACKFIELD_DISORDER": str(events), "JACKFIELD_DISORDER_SEED": str(seed)}
+    options = [tell, "--tb=short", "--show-capture=no", "-p", "no:cacheprovider"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--no-header", *options, _TEST],
+        [sys.executable, "-m", "pytest", "--no-header", *options, test],
         cwd=_ROOT,
-        env=os.environ | settings,
+        env={**os.environ, **settings},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C is for whoever started the trial
@@ -63,5 +70,3 @@ def run(events: int, seed: int) -> Result:
     finally:
         process.kill()
     result.seconds = time.monotonic() - began_s
-    result.say("PASSED: no stale word, no stuck state, stored as heard" if result.passed else "FAILED")
-    return result
