@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import anyio
-import anyio.to_thread
 import pytest
 from pydantic import ValidationError
 
@@ -30,12 +29,12 @@ from jackfield.testing.failure import Failing, FailureSuite
 from jackfield.testing.stt import next_of, transcribe
 from jackfield.testing.stt_stream import until_final
 from jackfield_stt_azure import AzureSTTOptions, make_stt, plugin_info
-from tests.plugins.azure_speech_server import WORDS, Key, SpeechServer, native_threads, speech_server, spoken
+from tests.plugins.azure_speech_senses import WORDS, spoken
+from tests.plugins.azure_speech_server import Key, SpeechServer, native_threads, speech_server, until
 
 if not os.environ.get("CI") and importlib.util.find_spec("azure") is None:
     pytest.skip("Needs azure-cognitiveservices-speech.", allow_module_level=True)
 
-from jackfield_stt_azure.sound import Sound
 from jackfield_stt_azure.stt import AzureSTT
 
 pytestmark = pytest.mark.anyio
@@ -150,7 +149,7 @@ async def test_a_connection_that_ended_between_utterances_is_opened_again(server
             stream.push(spoken(word))
             stream.end_utterance()
             assert (await next_of(transcripts, "final")).text == f"{word}."
-            await anyio.sleep(0.05)  # the connection ends
+            await until(lambda: server.ended == server.connections)
 
 
 async def test_phrases_between_pauses_are_one_utterance(stt: AzureSTT) -> None:
@@ -168,9 +167,7 @@ async def test_times_count_from_the_beginning_of_the_utterance(stt: AzureSTT) ->
 async def test_entering_a_stream_opens_its_connection(server: SpeechServer, stt: AzureSTT) -> None:
     before = server.connections
     async with stt.stream(TranscriptionSettings()):
-        with anyio.fail_after(5):
-            while server.connections == before:
-                await anyio.sleep(0.01)
+        await until(lambda: server.connections > before)
 
 
 @pytest.mark.parametrize("key", [Key.WRONG, Key.THROTTLED, Key.BROKEN])
@@ -315,9 +312,7 @@ async def test_no_thread_of_the_sdk_stays(server: SpeechServer) -> None:
             with anyio.move_on_after(0.2):
                 with suppress(JackfieldError):
                     await next_of(aiter(stream), "partial")
-    with anyio.fail_after(5):
-        while native_threads() > before:
-            await anyio.sleep(0.01)
+    await until(lambda: native_threads() <= before)
 
 
 async def test_leaving_does_not_wait_for_a_service_that_does_not_answer(server: SpeechServer) -> None:
@@ -373,49 +368,3 @@ def test_only_a_service_on_this_machine_needs_no_network() -> None:
 async def test_it_cannot_listen_before_it_is_entered(server: SpeechServer) -> None:
     with pytest.raises(RuntimeError, match="entered"):
         build(server).stream(TranscriptionSettings())
-
-
-def read(sound: Sound) -> bytes:
-    """Read once, as the SDK does."""
-    buffer = bytearray(100)
-    return bytes(buffer[: sound.read(memoryview(buffer))])
-
-
-def test_a_part_of_the_sound_ends_with_a_read_of_nothing() -> None:
-    sound = Sound()
-    sound.push(b"one")
-    sound.cut()
-    sound.push(b"two")
-    sound.allow_end()
-    assert [read(sound) for _ in range(3)] == [b"one", b"", b"two"]
-
-
-def test_a_cut_can_be_taken_back_until_it_was_met() -> None:
-    sound = Sound()
-    sound.push(b"one")
-    sound.cut()
-    sound.push(b"two")
-    assert sound.join()
-    sound.cut()
-    sound.allow_end()
-    assert [read(sound), read(sound)] == [b"onetwo", b""]
-    assert not sound.join()
-
-
-async def test_a_part_does_not_end_while_the_sdk_still_begins_it() -> None:
-    sound, happened = Sound(), []
-    sound.push(b"one")
-    sound.cut()
-    sound.begin()
-
-    def read_to_the_end() -> None:
-        while read(sound):
-            pass
-        happened.append("ended")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anyio.to_thread.run_sync, read_to_the_end)
-        await anyio.sleep(0.05)  # long enough to end too early
-        happened.append("allowed")
-        sound.allow_end()
-    assert happened == ["allowed", "ended"]

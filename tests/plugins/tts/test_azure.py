@@ -32,7 +32,7 @@ from jackfield.testing.failure import Failing, FailureSuite
 from jackfield.testing.tts import speech_of
 from jackfield_tts_azure import AzureTTSOptions, make_tts, plugin_info
 from jackfield_tts_azure.ssml import chosen, ssml
-from tests.plugins.azure_speech_server import Key, SpeechServer, native_threads, speech_server
+from tests.plugins.azure_speech_server import Key, SpeechServer, native_threads, speech_server, until
 
 if not os.environ.get("CI") and importlib.util.find_spec("azure") is None:
     pytest.skip("Needs azure-cognitiveservices-speech.", allow_module_level=True)
@@ -145,7 +145,7 @@ async def test_a_connection_that_ended_between_texts_is_opened_again(server: Spe
     async with build(server, key=Key.IDLE) as tts:
         for text in ("One.", "Two."):
             assert (await speech_of(tts, text)).pcm
-            await anyio.sleep(0.05)  # the connection ends
+            await until(lambda: server.ended == server.connections)
 
 
 async def test_after_a_text_that_was_cut_off_the_next_connection_is_there_beforehand(
@@ -155,9 +155,7 @@ async def test_after_a_text_that_was_cut_off_the_next_connection_is_there_before
         async with aclosing(tts.synthesize(LONG, SpeechSettings())) as synthesis:
             await anext(synthesis)
         before = server.connections
-        with anyio.fail_after(5):
-            while server.connections == before:
-                await anyio.sleep(0.01)
+        await until(lambda: server.connections > before)
         await speech_of(tts, "Yes.")
         assert server.connections == before + 1
 
@@ -333,9 +331,7 @@ async def test_no_thread_of_the_sdk_stays(server: SpeechServer) -> None:
                 with suppress(JackfieldError):
                     async with aclosing(tts.synthesize(LONG, SpeechSettings())) as synthesis:
                         await anext(synthesis)
-    with anyio.fail_after(5):
-        while native_threads() > before:
-            await anyio.sleep(0.01)
+    await until(lambda: native_threads() <= before)
 
 
 async def test_silence_of_the_service_does_not_hold_up_whoever_leaves(server: SpeechServer) -> None:
