@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from jackfield.chaining import Chaining
+from jackfield.chaining import Chaining, late_deadlines
 from jackfield.config.sections import (
     ChainSection,
     Config,
@@ -165,6 +165,7 @@ class _Assembler:
             chains=self._chains,
             **self._extension_objects(),
         )
+        self._problems += late_deadlines(config)
         self._check_names(assembly)
         self._check_needs(assembly)
         return assembly, list(dict.fromkeys(self._problems))

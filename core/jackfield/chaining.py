@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from jackfield.config.sections import ChainedSection, ChainSection, ProviderSection
+from jackfield.config.sections import ChainedSection, ChainSection, Config, ProviderSection
 from jackfield.errors import Problem
 from jackfield.plugin import Kind
 from jackfield.resilience.abilities import of_chain
@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from jackfield.assembly import Built
 
 BuildPart = Callable[[Kind, ProviderSection, str], "Built[Any] | None"]
+
+
+def late_deadlines(config: Config) -> Iterator[Problem]:
+    """Find limits that give a chain up before it could leave its first provider for the next."""
+    for section, limits in (("timeouts", config.timeouts), ("call", config.call)):
+        names = {"llm": "llm_first_seconds", "stt": "stt_seconds", "tts": "tts_seconds"}
+        for kind, name in names.items():
+            chain: ChainSection | None = getattr(config, kind)
+            if chain is None or not any(wanted.fallback for wanted in (chain, *chain.named.values())):
+                continue
+            limit_s: float = getattr(limits, name)
+            if limits.failover_seconds >= limit_s:
+                message = f"No fallback of [{kind}] is asked in time: {section}.{name} is {limit_s:g}."
+                yield Problem(
+                    f"{section}.failover_seconds", message, "Make it smaller, or the other greater."
+                )
 
 
 class Chaining:

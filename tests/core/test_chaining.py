@@ -153,6 +153,20 @@ def make_realtime(options, site): return Model()
     assert problems(text) == ["realtime.fallback"]
 
 
+@pytest.mark.parametrize(
+    ("text", "section"),
+    [
+        ("[call]\nfailover_seconds = 8\ntts_seconds = 9\nstt_seconds = 9\n", "call.failover_seconds"),
+        ("[timeouts]\nllm_first_seconds = 8\n", "timeouts.failover_seconds"),
+    ],
+)
+def test_a_limit_that_leaves_no_time_for_a_fallback_is_a_problem(
+    broken: PluginShop, text: str, section: str
+) -> None:
+    assert problems(CHAIN + text) == [section]
+    assembled('[llm]\nuse = "echo"\n' + text)  # without a fallback it may be as it likes
+
+
 def test_models_of_fallbacks_are_fetched_too(broken: PluginShop) -> None:
     places = [place for _, place, _ in providers(read_config(CHAIN + DOOR, {}))]
     assert places == [

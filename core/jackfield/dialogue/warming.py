@@ -34,16 +34,18 @@ class Warming:
                 logger.warning("[%s] %s cannot be warmed: %s", llm.section, llm.plugin, type(error).__name__)
 
     def _openings(self) -> Iterator[tuple[Built[LLM], tuple[Message, ...]]]:
-        """Each model with each of its openings once, as many as it has places for."""
+        """Each model with each of its openings once, as many as it has places for, those of a chain too."""
         seen: dict[int, set[tuple[Message, ...]]] = {}
         for part in self._scenarios.parts():
-            llm = self._models.get(part.llm)
-            if llm is None or not llm.capabilities.keeps_prefixes or part.names_user:
+            whole = self._models.get(part.llm)
+            if whole is None or part.names_user:
                 continue
-            known = seen.setdefault(id(llm), set())
-            if part.opening not in known and len(known) < (llm.capabilities.max_concurrency or 1):
-                known.add(part.opening)
-                yield llm, part.opening
+            for llm in whole.members or (whole,):
+                known = seen.setdefault(id(llm.object), set())
+                room = (llm.capabilities.max_concurrency or 1) if llm.capabilities.keeps_prefixes else 0
+                if part.opening not in known and len(known) < room:
+                    known.add(part.opening)
+                    yield llm, part.opening
 
 
 async def _show(llm: LLM, opening: tuple[Message, ...], tools: tuple[ToolSpec, ...]) -> None:

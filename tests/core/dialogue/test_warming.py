@@ -56,6 +56,15 @@ async def test_a_model_that_does_not_is_not_asked() -> None:
     assert llm.requests == []
 
 
+async def test_every_model_of_a_chain_that_keeps_prefixes_is_shown_them() -> None:
+    first, second = FakeLLM(), FakeLLM()
+    chain = replace(built(FakeLLM()), members=(built(first, Capabilities()), built(second)))
+
+    await warm(chain)
+
+    assert (shown(first), shown(second)) == ([], ["plain"])
+
+
 async def test_no_more_are_shown_than_the_model_has_places_for() -> None:
     llm = FakeLLM()
 
