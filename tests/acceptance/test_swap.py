@@ -28,7 +28,8 @@ from jackfield.contracts.session import Records, Shared, Signals, Windows
 from jackfield.contracts.tts import IncrementalTTS
 from jackfield.loader import Loader
 from jackfield.plugin import KINDS, Kind, Role, Site
-from tests.plugins.azure_speech_server import speech_server, spoken
+from tests.plugins.azure_speech_senses import spoken
+from tests.plugins.azure_speech_server import speech_server
 from tests.plugins.http_service import Asked, Reply, serving
 from tests.plugins.llm.openai_chat import said
 from tests.postgres_server import PostgresServer
