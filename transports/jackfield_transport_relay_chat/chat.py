@@ -15,24 +15,24 @@ from jackfield import ProtocolError, Site
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef, TurnRequest
-from jackfield_transport_relay_chat import openapi
-from jackfield_transport_relay_chat.clip import ClipResponse, no_such_clip
-from jackfield_transport_relay_chat.fields import (
+from jackfield.web.admission import named_user, signed_in
+from jackfield.web.chat_form import (
     ChatForm,
+    field_limits,
     is_session_id,
-    max_field_bytes,
     parse_chat,
     parse_user_id,
 )
-from jackfield_transport_relay_chat.form import MULTIPART, media_type, read_form
+from jackfield.web.clip import ClipResponse, no_such_clip
+from jackfield.web.form import MULTIPART, media_type, read_form
+from jackfield.web.openapi import AUDIO
+from jackfield_transport_relay_chat import openapi
 
 if TYPE_CHECKING:
     from jackfield_transport_relay_chat import RelayChatOptions
 
 SESSION_HEADER: Final = "X-Session-Id"
 DEGRADED_HEADER: Final = "X-Jackfield-Degraded"
-
-_TEXT_FIELDS: Final = ("message", "type", "sessionId", "userId", "username")
 
 
 class RelayChat:
@@ -46,7 +46,7 @@ class RelayChat:
         endpoints = _Endpoints(panel, self._options, self._site)
         router = APIRouter(tags=["relay-chat"])
         router.add_api_route("/chat", endpoints.chat, methods=["POST"], **openapi.CHAT)
-        router.add_api_route("/audio/{filename:path}", endpoints.audio, methods=["GET"], **openapi.AUDIO)
+        router.add_api_route("/audio/{filename:path}", endpoints.audio, methods=["GET"], **AUDIO)
         router.add_api_route(
             "/audio/{filename:path}", endpoints.audio, methods=["HEAD"], include_in_schema=False
         )
@@ -66,7 +66,7 @@ class _Endpoints:
         self._panel = panel
         self._options = options
         self._site = site
-        self._text_fields = dict.fromkeys(_TEXT_FIELDS, max_field_bytes(options.max_text_chars))
+        self._text_fields = field_limits(options.max_text_chars)
         self._all_fields = {**self._text_fields, "audio": panel.settings.max_audio_bytes}
         labels = ("transport", "type")
         self._seconds = panel.metrics.histogram(
@@ -79,17 +79,17 @@ class _Endpoints:
     async def chat(self, request: Request) -> Response:
         started = time.perf_counter()
         multipart = media_type(request)[0] == MULTIPART
-        authenticated = await self._identify(request)
+        authenticated = await signed_in(self._panel, request)
         fields = self._all_fields if multipart else self._text_fields
         form = parse_chat(
             await read_form(request, fields),
             max_text_chars=self._options.max_text_chars,
             session_required=self._panel.settings.session_ids != "server",
         )
-        user = await self._user(form.user_id, authenticated)
+        user = await named_user(self._panel, form.user_id, authenticated)
         conversation = self._conversation(user, form.session_id)
         await self._panel.limits.check_session(conversation)
-        self._check_audio_size(form)
+        form.check_audio_size()
         headers = {"Cache-Control": "no-store"}
         if form.session_id is None:
             headers[SESSION_HEADER] = conversation.session
@@ -108,9 +108,9 @@ class _Endpoints:
 
     async def refresh(self, request: Request) -> Response:
         media_type(request)
-        authenticated = await self._identify(request)
+        authenticated = await signed_in(self._panel, request)
         form = await read_form(request, {"userId": self._text_fields["userId"]})
-        user = await self._user(parse_user_id(form), authenticated)
+        user = await named_user(self._panel, parse_user_id(form), authenticated)
         session_id = request.path_params["sessionId"]
         if not is_session_id(session_id):
             raise _no_such_session()
@@ -120,24 +120,6 @@ class _Endpoints:
             raise _no_such_session()
         return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
 
-    async def _identify(self, request: Request) -> UserId | None:
-        """Give the authenticated user, None when the door has no authentication."""
-        user = await self._panel.identify(request)
-        if user is None:
-            await self._panel.limits.check_address(request)
-        else:
-            await self._panel.limits.check_user(user)
-        return user
-
-    async def _user(self, claimed: str, authenticated: UserId | None) -> UserId:
-        if authenticated is None:
-            user = self._panel.claimed(claimed)
-            await self._panel.limits.check_user(user)
-            return user
-        if not self._panel.is_user(claimed, authenticated):
-            raise ProtocolError(403, "user_mismatch", "userId is not the user who signed in.")
-        return authenticated
-
     def _conversation(self, user: UserId, session_id: str | None) -> ConversationRef:
         sessions = self._panel.sessions
         if session_id is None:
@@ -146,11 +128,6 @@ class _Endpoints:
         if self._panel.settings.session_ids == "server" and not sessions.issued(conversation):
             raise _no_such_session()
         return conversation
-
-    def _check_audio_size(self, form: ChatForm) -> None:
-        if form.audio is not None and form.audio.cut:
-            most = form.audio.max_bytes
-            raise ProtocolError(413, "audio_too_large", f"The audio file is larger than {most} bytes.")
 
     def _turn(self, form: ChatForm, conversation: ConversationRef) -> TurnRequest:
         return TurnRequest(

@@ -1,4 +1,4 @@
-"""Reading relay-chat's form: what is kept, what is dropped, what is refused."""
+"""Reading a form: what is kept, what is dropped, what is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from jackfield import ProtocolError
-from jackfield_transport_relay_chat.form import Form, read_form
+from jackfield.web.form import Form, read_form
 
 pytestmark = pytest.mark.anyio
 

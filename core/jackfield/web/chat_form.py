@@ -1,4 +1,4 @@
-"""What the fields of the form mean, and the rules that they keep."""
+"""A message that is posted as a form: its fields, and the rules that they keep."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Final, Literal
 from jackfield.contracts.extension import Upload
 from jackfield.errors import FieldError, ProtocolError
 from jackfield.text import CONTROL_CHARACTERS, normalise
-from jackfield_transport_relay_chat.form import Form, Part
+from jackfield.web.form import Form, Part
 
+TEXT_FIELDS: Final = ("message", "type", "sessionId", "userId", "username")
 MAX_SESSION_ID_CHARS: Final = 128
 MAX_USER_ID_CHARS: Final = 128
 MAX_USERNAME_CHARS: Final = 64
@@ -40,6 +41,20 @@ class ChatForm:
         """Give the recording, which `audio_required` has made sure of."""
         part = self.audio or Part(0)
         return Upload(bytes(part.data), part.media_type)
+
+    def check_audio_size(self) -> None:
+        """Refuse a recording that was cut.
+
+        :raises ProtocolError: 413 `audio_too_large`.
+        """
+        if self.audio is not None and self.audio.cut:
+            most = self.audio.max_bytes
+            raise ProtocolError(413, "audio_too_large", f"The audio file is larger than {most} bytes.")
+
+
+def field_limits(max_text_chars: int) -> dict[str, int]:
+    """Bytes that are kept of each text field of a message."""
+    return dict.fromkeys(TEXT_FIELDS, max_field_bytes(max_text_chars))
 
 
 def max_field_bytes(max_text_chars: int) -> int:

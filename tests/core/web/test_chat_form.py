@@ -1,12 +1,12 @@
-"""The rules of relay-chat's fields, each with the code that a client is told."""
+"""The rules of a posted message's fields, each with the code that a client is told."""
 
 from __future__ import annotations
 
 import pytest
 
 from jackfield import ProtocolError
-from jackfield_transport_relay_chat.fields import ChatForm, max_field_bytes, parse_chat
-from jackfield_transport_relay_chat.form import Form, Part
+from jackfield.web.chat_form import ChatForm, max_field_bytes, parse_chat
+from jackfield.web.form import Form, Part
 
 GOOD = {
     "message": "Hello",

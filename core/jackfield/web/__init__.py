@@ -1,0 +1,1 @@
+"""What several doors over HTTP do alike: messages posted as forms, and stored clips on their way out."""
