@@ -169,7 +169,10 @@ class Mouth:
                     if output.kind == "word":
                         passage.words.append(output)
                     continue
+                first = not self._given_bytes
                 await self._resample(output, passage)
+                if first:
+                    await checkpoint()  # it is sent before more is made
                 await self._room()
         if self._trimmer is not None:
             trimmer, self._trimmer = self._trimmer, None
