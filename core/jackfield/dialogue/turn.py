@@ -103,7 +103,7 @@ class TurnRunner:
     async def run_within(self, whole: AbstractAsyncContextManager[Turn]) -> AsyncGenerator[TurnOutput, None]:
         """Run a turn as `run` does, inside of the context that gives it."""
         async with whole as turn:
-            with self._judged(turn):
+            try:
                 finish = Finish("stop")
                 pieces = turn.pieces
                 async with aclosing(self._wrapped(turn)) as outputs:
@@ -120,6 +120,13 @@ class TurnRunner:
                 for record in await self._store(turn):
                     yield Recorded(record)
                 yield finish
+            except ProviderError as error:
+                turn.outcome = "failed"
+                report(turn.llm, error, self._publish)
+                raise client_error("llm", error) from error
+            except Exception:
+                turn.outcome = "failed"
+                raise
 
     @contextmanager
     def told(self, turn: Turn) -> Iterator[None]:
@@ -133,19 +140,6 @@ class TurnRunner:
     def begun(self, turn: Turn) -> None:
         """Tell of a turn that begins."""
         self._publish(TurnStarted(turn.request.transport, turn.key, turn.id))
-
-    @contextmanager
-    def _judged(self, turn: Turn) -> Iterator[None]:
-        """Note how a turn fails, and say it in a client's words."""
-        try:
-            yield
-        except ProviderError as error:
-            turn.outcome = "failed"
-            report(turn.llm, error, self._publish)
-            raise client_error("llm", error) from error
-        except Exception:
-            turn.outcome = "failed"
-            raise
 
     def _wrapped(self, turn: Turn) -> AsyncGenerator[TurnOutput, None]:
         """The answer of the model, inside every extension that stands around turns."""

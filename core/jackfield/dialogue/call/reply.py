@@ -109,10 +109,11 @@ class Reply(Saying):
         self._begun()
 
     async def _run(self) -> None:
+        key = self._means.sessions.key(self._request.conversation)
         try:
-            async with self._means.order.turn(self._means.sessions.key(self._request.conversation)):
+            async with self._means.order.turn(key):
                 try:
-                    await self._answer()
+                    await self._answer(key)
                 finally:
                     self._finish("interrupted")
                     await self._store()
@@ -121,9 +122,9 @@ class Reply(Saying):
             await self._apologise()
             await self._heard_to_the_end()
 
-    async def _answer(self) -> None:
+    async def _answer(self, key: str) -> None:
         try:
-            turn = await self._begin()
+            turn = await self._begin(key)
         except JackfieldError as error:
             logger.warning("no answer can begin: %s", error)
             self._fail(code_of("llm", error))
@@ -134,14 +135,14 @@ class Reply(Saying):
                 await self._apologise()
         await self._heard_to_the_end()
 
-    async def _begin(self) -> Turn:
+    async def _begin(self, key: str) -> Turn:
         """Find what the turn works with."""
         request = self._request
         window = await self._means.sessions.window(request.conversation) or Window()
         self._voice = voice_for(request.voice, window.preferences, self._part.voice)
-        first = not any(message.is_user for message in window.messages)  # a greeting was none
-        key = self._means.sessions.key(request.conversation)
-        self._turn = Turn(replace(request, first=first), key, window, self._part, self._llm, self.waterfall)
+        if not any(message.is_user for message in window.messages):  # a greeting was none
+            request = replace(request, first=True)
+        self._turn = Turn(request, key, window, self._part, self._llm, self.waterfall)
         self._begun()
         return self._turn
 
