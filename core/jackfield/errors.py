@@ -165,7 +165,8 @@ class ProtocolError(JackfieldError):
     """Raised for a request that a client must change (or repeat later) to be served.
 
     `status` is the HTTP status, `code` stable snake_case, `detail` one plain sentence that is safe to
-    show. `errors` lists fields on 422, `headers` are added to the HTTP answer (`Retry-After`).
+    show. `errors` lists fields on 422, `headers` are added to the HTTP answer (`Retry-After`), `members`
+    to the object in its body where a protocol asks for more (`error` of OAuth 2.0).
     """
 
     status: int
@@ -173,6 +174,7 @@ class ProtocolError(JackfieldError):
     detail: str
     errors: tuple[FieldError, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.status} {self.code}: {self.detail}"

@@ -51,6 +51,9 @@ class Identity:
 
     subject: str
     display_name: str | None = None
+    by_cookie: bool = False
+    """Whether a cookie proved it. Browsers send cookies along whichever page asks, so whatever may change
+    something is then refused unless `Origin` names a page that is welcome."""
 
 
 @runtime_checkable
@@ -61,6 +64,8 @@ class Auth(Protocol):
         """Say who sent the request; None refuses it.
 
         :raises ProviderError: when a service that must be asked did not answer; nobody is let in.
+        :raises ProtocolError: 401 `not_authenticated`, to tell the client why it is refused.
+        :raises StoreUnavailable: when a store that must be asked did not answer; nobody is let in.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Errors as clients see them: a status, a stable code, one plain sentence, and never what really happened.
 
-The body is `{"detail", "code", "request_id"}`, on 422 with `"errors"`. Reasons go to the log.
+The body is `{"detail", "code", "request_id"}`, on 422 with `"errors"`, and what a protocol adds. Reasons go
+to the log.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def error_response(error: ProtocolError, scope: Scope) -> JSONResponse:
     exchange = exchange_of(scope)
     if exchange is not None:
         exchange.code = error.code
-    body: dict[str, Any] = {"detail": error.detail, "code": error.code, "request_id": request_id.get()}
+    body: dict[str, Any] = {**error.members, "detail": error.detail, "code": error.code}
+    body["request_id"] = request_id.get()
     if error.status == 422:
         body["errors"] = [
             {"field": item.field, "code": item.code, "message": item.message} for item in error.errors

@@ -19,12 +19,15 @@ class Origins:
 
     def welcomes(self, connection: HTTPConnection) -> bool:
         """Whether the page may connect: one of a configured origin, one of this server, or no page at all."""
-        origin = connection.headers.get("origin")
-        if origin is None or _ANY in self._allowed:
+        if "origin" not in connection.headers or _ANY in self._allowed:
             return True
-        origin = origin.lower()
+        return self.names(connection)
+
+    def names(self, connection: HTTPConnection) -> bool:
+        """Whether it surely is from a page of a configured origin, or of this server; `*` names nobody."""
+        origin = connection.headers.get("origin", "").lower()
         # Without the scheme: a proxy that ends TLS need not tell that it did.
-        return (
+        return bool(origin) and (
             origin in self._allowed
             or origin.partition("://")[2] == connection.headers.get("host", "").lower()
         )

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _BODY_BEYOND_AUDIO_BYTES: Final = 1024 * 1024
 _WEBSOCKET_BEARER: Final = "jackfield.bearer"
+_SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,8 @@ class DoorPanel:
 
         A refused request counts towards its address's allowance, so that guessing is slow.
 
-        :raises ProtocolError: 401 `not_authenticated`, 503 when the section cannot tell, 429.
+        :raises ProtocolError: 401 `not_authenticated`, 503 when the section cannot tell, 429, 403
+            `origin_not_allowed`.
         """
         if self._auth is None:
             return None
@@ -161,6 +163,9 @@ class DoorPanel:
             raise ProtocolError(503, "authentication_unavailable", detail) from error
         if identity is None:
             await self.limits.check_address(connection)
+        except ProtocolError:
+            await self.limits.check_address(connection)
+            raise
             raise ProtocolError(
                 401,
                 "not_authenticated",
@@ -169,6 +174,8 @@ class DoorPanel:
             )
         user = UserId(self._auth_name, identity.subject)
         connection.scope["user"] = user  # spares them the allowance of their address
+        if identity.by_cookie:
+            self._check_page(connection)
         return user
 
     def check_origin(self, connection: HTTPConnection) -> None:
@@ -181,6 +188,12 @@ class DoorPanel:
 
     def request_id(self, connection: HTTPConnection) -> str:
         """The id of a request; empty outside of this server's middleware."""
+    def _check_page(self, connection: HTTPConnection) -> None:
+        """Refuse what a foreign page may have had a browser send, with the user's cookies."""
+        if connection.scope.get("method") not in _SAFE_METHODS and not self._origins.names(connection):
+            detail = "With a cookie this needs an Origin that may connect; or send the token in a header."
+            raise ProtocolError(403, "origin_not_allowed", detail)
+
         exchange = exchange_of(connection.scope)
         return exchange.request_id if exchange else ""
 

@@ -27,6 +27,10 @@ def failing(router: APIRouter, _panel: Panel) -> None:
             422, "invalid_request", "A field is wrong.", (FieldError("name", "too_long", "It is too long."),)
         )
 
+    @router.get("/oauth")
+    async def oauth() -> None:
+        raise ProtocolError(401, "invalid_credentials", "Wrong.", members={"error": "invalid_grant"})
+
     @router.get("/broken")
     async def broken() -> None:
         raise RuntimeError("secret-123")
@@ -47,6 +51,12 @@ def failing(router: APIRouter, _panel: Panel) -> None:
 async def _get(path: str) -> httpx.Response:
     async with serving(assembly(door(failing))) as served:
         return await served.client.get(path)
+
+
+async def test_an_error_has_the_members_that_its_protocol_asks_for() -> None:
+    body = (await _get("/oauth")).json()
+    assert set(body) == {"detail", "code", "request_id", "error"}
+    assert body["error"] == "invalid_grant"
 
 
 async def test_a_protocol_error_becomes_its_status_code_and_sentence() -> None:

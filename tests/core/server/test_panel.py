@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, WebSocket
 
 from jackfield.contracts.auth import Auth, Credentials, Identity, UserId
 from jackfield.contracts.panel import Panel
-from jackfield.errors import ProviderUnavailable
+from jackfield.errors import ProtocolError, ProviderUnavailable
 from tests.core.server.support import assembly, door, serving
 
 pytestmark = pytest.mark.anyio
@@ -19,8 +19,11 @@ class Tokens:
     async def identify(self, credentials: Credentials) -> Identity | None:
         if credentials.bearer == "down":
             raise ProviderUnavailable("secret-123")
-        right = credentials.bearer == "right" or credentials.cookies.get("session") == "right"
-        return Identity("0xabc") if right else None
+        if credentials.bearer == "old":
+            raise ProtocolError(401, "not_authenticated", "Token has expired.")
+        if credentials.bearer == "right":
+            return Identity("0xabc")
+        return Identity("0xabc", by_cookie=True) if credentials.cookies.get("session") == "right" else None
 
     def same_subject(self, claimed: str, subject: str) -> bool:
         return claimed.lower() == subject
@@ -33,6 +36,10 @@ def who(router: APIRouter, panel: Panel) -> None:
         user = await panel.identify(request)
         await panel.limits.check_address(request)
         return str(user)
+
+    @router.post("/change")
+    async def change(request: Request) -> str:
+        return str(await panel.identify(request))
 
     @router.get("/mine")
     async def mine(request: Request, claimed: str) -> bool:
@@ -111,6 +118,69 @@ async def test_a_browser_may_bring_its_token_as_a_websocket_subprotocol() -> Non
             assert await client.recv() == "wallets/0xabc"
 
 
+async def test_a_plugin_may_say_why_it_refuses_and_guessing_is_limited_all_the_same() -> None:
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS, config=LIMITED)) as served:
+        headers = {"Authorization": "Bearer old"}
+        answers = [await served.client.get("/mine?claimed=x", headers=headers) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert answers[0].json()["detail"] == "Token has expired."
+
+
+COOKIE = {"Cookie": "session=right"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "headers", "status"),
+    [
+        ([], {}, 403),
+        ([], {"Origin": "http://127.0.0.1:{port}"}, 200),
+        ([], {"Origin": "https://evil.example"}, 403),
+        (["https://app.example"], {"Origin": "https://app.example"}, 200),
+        (["https://app.example"], {"Origin": "https://evil.example"}, 403),
+        (["*"], {"Origin": "https://evil.example"}, 403),
+        ([], {"Origin": "https://evil.example", "Authorization": "Bearer right"}, 200),
+    ],
+    ids=["none", "own", "foreign", "listed", "unlisted", "any", "header"],
+)
+async def test_a_cookie_changes_something_only_from_a_page_that_is_welcome(
+    listed: list[str], headers: dict[str, str], status: int
+) -> None:
+    parts = assembly(door(who, auth="wallets"), auths=TOKENS, config={"server": {"cors_origins": listed}})
+    async with serving(parts) as served:
+        sent = {name: value.format(port=served.port) for name, value in headers.items()}
+        answer = await served.client.post("/change", headers=COOKIE | sent)
+        read = await served.client.get("/who", headers=COOKIE)
+    assert answer.status_code == status
+    if status == 403:
+        assert answer.json()["code"] == "origin_not_allowed"
+    assert read.status_code == 200
+
+
+@pytest.mark.parametrize(("origin", "welcome"), [("http://127.0.0.1:{port}", True), (None, False)])
+async def test_a_cookie_opens_a_websocket_only_from_a_page_that_is_welcome(
+    origin: str | None, welcome: bool
+) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+    from websockets.typing import Origin, Subprotocol
+
+    offered = [Subprotocol("jackfield.bearer")]
+    async with serving(assembly(door(who, auth="wallets"), auths=TOKENS)) as served:
+        url = f"ws://127.0.0.1:{served.port}/ws"
+        page = Origin(origin.format(port=served.port)) if origin else None
+        if not welcome:
+            with pytest.raises(InvalidStatus, match="403"):
+                await connect(url, origin=page, additional_headers=COOKIE, proxy=None)
+            return
+        async with connect(
+            url, origin=page, additional_headers=COOKIE, subprotocols=offered, proxy=None
+        ) as client:
+            assert await client.recv() == "wallets/0xabc"
+
+
+LIMITED = {"limits": {"address_per_minute": 3}}
+
+
 def guarded(router: APIRouter, panel: Panel) -> None:
     @router.websocket("/ws")
     async def ws(socket: WebSocket) -> None:
@@ -152,9 +222,6 @@ async def test_only_pages_of_listed_origins_and_its_own_may_open_a_websocket(
             assert await client.recv() == client.response.headers["x-request-id"]
 
 
-LIMITED = {"limits": {"address_per_minute": 3}}
-
-
 async def test_requests_beyond_the_rate_are_told_when_to_come_back() -> None:
     async with serving(assembly(door(who), config={"limits": {"address_per_minute": 4}})) as served:
         answers = [await served.client.get("/who") for _ in range(3)]
@@ -188,3 +255,17 @@ async def test_only_trusted_proxies_say_whose_request_it_is() -> None:
 
     assert await statuses(["127.0.0.1"]) == [200, 200]
     assert await statuses(["192.0.2.0/24"]) == [200, 429]
+
+
+@pytest.mark.parametrize("auth", [None, "tokens"])
+async def test_a_door_is_told_whether_it_authenticates_and_the_address_of_the_server(
+    auth: str | None,
+) -> None:
+    told: list[tuple[bool, str]] = []
+
+    def note(_router: APIRouter, panel: Panel) -> None:
+        told.append((panel.authenticates, panel.settings.public_url))
+
+    config = {"server": {"public_url": "https://chat.example/"}, "auth": {"tokens": {"use": "trial"}}}
+    async with serving(assembly(door(note, auth=auth), auths={"tokens": Tokens()}, config=config)):
+        assert told == [(auth is not None, "https://chat.example")]
