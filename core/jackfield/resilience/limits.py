@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from hashlib import blake2b
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 
+from jackfield.addresses import network_of
 from jackfield.config.sections import LimitsSection
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.turn import ConversationRef
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _SWEEP_S: Final = 30.0
 _MARGIN_S: Final = 1e-3
 """Whoever comes back at the very instant would be refused once more."""
-_IPV6_NETWORK_BITS: Final = 64
-"""What one subscriber usually has: single IPv6 addresses can be changed at will."""
 
 
 class RateLimits:
@@ -63,7 +61,7 @@ class RateLimits:
         Does nothing once an authentication plugin has vouched for the user.
         """
         if self._enabled and "user" not in connection.scope:
-            await self._count(self._address, _network(connection))
+            await self._count(self._address, network_of(connection))
 
     async def _count(self, item: RateLimitItem, *parts: str) -> None:
         key = _digest(parts)
@@ -125,14 +123,3 @@ def _wait_s(item: RateLimitItem, before: int, before_left_s: float, now: int, no
 
 def _digest(parts: tuple[str, ...]) -> str:
     return blake2b("\x1f".join(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def _network(connection: HTTPConnection) -> str:
-    host = connection.client.host if connection.client else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.version == 6:
-        return str(ipaddress.ip_network((address, _IPV6_NETWORK_BITS), strict=False))
-    return host
