@@ -22,12 +22,17 @@ def normalise(text: str) -> str:
     at least a quarter of the characters that were left before composing, and does not change when it is
     normalised again. In a text longer than 1024 characters no character keeps more than 30 marks.
     """
-    text = _UNWANTED.sub("", text.replace("\r\n", "\n")).strip()
+    text = printable(text).strip()
     if text.isascii():
         return text
     if len(text) > _SHORT_CHARS:
         text = _limit_marks(text)
     return unicodedata.normalize("NFC", text)
+
+
+def printable(text: str) -> str:
+    """Give the text without control characters but LF and TAB, and without lone surrogates."""
+    return _UNWANTED.sub("", text)
 
 
 def _limit_marks(text: str) -> str:

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from jackfield.text import normalise
+from jackfield.text import normalise, printable
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,7 @@ def test_a_long_text_keeps_the_marks_that_languages_use() -> None:
     text = "\u1ed7\u0325 na\u0308chste \u05d1\u05bc\u05b0 " * 300
 
     assert normalise(text) == unicodedata.normalize("NFC", text.strip())
+
+
+def test_what_is_printable_keeps_its_blanks_and_its_composition() -> None:
+    assert printable(" e\u0301\r\n\ta\x00\x1b\ud800 ") == " e\u0301\n\ta "

@@ -228,6 +228,8 @@ class PanelSettings:
     """`client`: clients make session ids; `server`: only ids that this server made start a session."""
     request_s: float
     """Seconds a whole HTTP request may take."""
+    public_url: str = ""
+    """Address of this server as clients see it, without a slash at the end; empty when it is not told."""
 
 
 class Panel(Protocol):
@@ -243,6 +245,8 @@ class Panel(Protocol):
     metrics: Metrics
     models: Sequence[str]
     """Names and aliases of the language models that a turn may ask for."""
+    authenticates: bool
+    """Whether the door has a section of authentication."""
 
     async def identify(self, connection: HTTPConnection) -> UserId | None:
         """Say who sent the request, by the door's authentication section; None when it has none.

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from jackfield.contracts.panel import Panel
 
+DEGRADED: Final = "degraded"
+"""What `/health` says of a server that answers, and cannot do what one of its doors is for."""
+
 MORE_FOLLOWS: Final = "jackfield.more_follows"
 """Key that a door may put into a `websocket.send` message, with any value, where it sends the next one at
 once: both then leave in one piece. Small messages only; large ones wait for nothing.
@@ -21,7 +24,10 @@ class Transport(Protocol):
     """A door. It translates between a wire contract and the panel, and does nothing else."""
 
     def routes(self, panel: Panel) -> APIRouter:
-        """Give the routes, without the mount. Called once, before the server starts."""
+        """Give the routes, without the mount. Called once, before the server starts.
+
+        :raises ConfigError: for options that do not go together with what the panel has.
+        """
         ...
 
 
@@ -44,5 +50,16 @@ class HealthReporter(Protocol):
     """A transport that adds fields to `/health`; optional."""
 
     async def health(self) -> Mapping[str, Any]:
-        """Give the fields. Answered within 100 ms, from what is already known."""
+        """Give the fields. Answered within 100 ms, from what is already known.
+
+        `"status": DEGRADED` says that the door serves only in part; any other status is the core's to tell.
+        """
         ...
+
+
+@runtime_checkable
+class PatientReporter(HealthReporter, Protocol):
+    """A reporter that has to ask somebody first, and is waited for; optional."""
+
+    health_s: float
+    """Seconds that it may take."""

@@ -29,7 +29,14 @@ from jackfield.server.preflight import check_exposure, check_parts
 
 logger = logging.getLogger(__name__)
 
-_EXPOSED = ["Retry-After", "X-Request-Id", "X-Session-Id", "X-Cache", "X-Jackfield-Degraded"]
+_EXPOSED = [
+    "Retry-After",
+    "X-Request-Id",
+    "X-Session-Id",
+    "X-Cache",
+    "X-Jackfield-Degraded",
+    "X-Jackfield-Source",
+]
 
 
 def create_app(assembly: Assembly) -> FastAPI:

@@ -112,6 +112,7 @@ def _settings(config: Config) -> PanelSettings:
         max_body_bytes=config.limits.audio_bytes + _BODY_BEYOND_AUDIO_BYTES,
         session_ids=config.session.ids,
         request_s=config.timeouts.request_seconds,
+        public_url=(config.server.public_url or "").rstrip("/"),
     )
 
 
@@ -140,6 +141,7 @@ class DoorPanel:
         self.scenarios: Scenarios = parts.scenarios
         self.metrics: Metrics = parts.metrics
         self.models = parts.models
+        self.authenticates = auth is not None
         self._origins = parts.origins
         self._mount = mount
         self._auth = auth

@@ -29,12 +29,13 @@ def no_such_clip() -> ProtocolError:
 
 class ClipResponse(Response):
     """A clip's file. Unlike Starlette's `FileResponse` it answers 416 for every bad range, and 404 for a
-    file that was cleaned up in the meantime."""
+    file that was cleaned up in the meantime. A name stands for one content for ever, so it is the ETag."""
 
     def __init__(self, clip: StoredClip) -> None:
         headers = {
             "Accept-Ranges": "bytes",
             "Cache-Control": f"private, max-age={clip.expires_in_s}",
+            "ETag": f'"{clip.path.name}"',
             "X-Content-Type-Options": "nosniff",
         }
         super().__init__(headers=headers, media_type=clip.media_type)
@@ -46,6 +47,9 @@ class ClipResponse(Response):
         except FileNotFoundError:
             raise no_such_clip() from None
         with file:  # closing what was only read does not block
+            if self._is_known(Headers(scope=scope)):
+                await Response(status_code=304, headers=self._lasting())(scope, receive, send)
+                return
             size_bytes = os.fstat(file.fileno()).st_size
             first, count = 0, size_bytes
             if scope["method"] == "GET" and (wanted := byte_range(Headers(scope=scope), size_bytes)):
@@ -59,6 +63,15 @@ class ClipResponse(Response):
             if scope["method"] == "GET":
                 await _send_part(file, first, count, send)
             await send({"type": "http.response.body", "body": b""})
+
+    def _is_known(self, headers: Headers) -> bool:
+        known = headers.get("if-none-match", "")
+        tags = [tag.strip().removeprefix("W/") for tag in known.split(",")]
+        return known.strip() == "*" or self.headers["ETag"] in tags
+
+    def _lasting(self) -> dict[str, str]:
+        """The headers that an answer without the file has, too."""
+        return {name: self.headers[name] for name in ("Cache-Control", "ETag", "X-Content-Type-Options")}
 
 
 def _open(path: Path) -> BinaryIO:

@@ -35,6 +35,8 @@ class Part:
     data: bytearray = field(default_factory=bytearray, repr=False)
     media_type: str = ""
     cut: bool = False
+    filename: str = field(default="", repr=False)
+    """What the client calls the file. Never to be used as a path."""
 
     def add(self, data: bytes) -> None:
         left = self.max_bytes - len(self.data)
@@ -147,7 +149,8 @@ class _MultipartReader:
         name = options[b"name"].decode("utf-8", "replace")
         if name in self._max_bytes:
             label = self._headers.get(b"content-type", b"").decode("latin-1")
-            self._part = self.form[name] = Part(self._max_bytes[name], media_type=label)
+            filename = options.get(b"filename", b"").decode("utf-8", "replace")
+            self._part = self.form[name] = Part(self._max_bytes[name], media_type=label, filename=filename)
 
     def _add(self, data: bytes, start: int, end: int) -> None:
         if self._part is not None:

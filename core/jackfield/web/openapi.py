@@ -138,6 +138,7 @@ AUDIO: Final[Json] = {
     "responses": {
         200: {"description": "The whole file.", "content": {"audio/*": {}}},
         206: {"description": "The range that was asked for.", "content": {"audio/*": {}}},
+        304: {"description": "The client has it already, as `If-None-Match` says."},
         **errors({404: "`not_found`", 416: "`range_not_satisfiable`"}),
     },
     "openapi_extra": {

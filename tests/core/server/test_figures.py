@@ -55,6 +55,27 @@ async def test_doors_add_to_health_but_do_not_decide_it() -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy", "service": "x"})
 
 
+class Asking(Reporting):
+    """A door that takes its time to find out."""
+
+    health_s = 2.0
+
+    async def health(self) -> Mapping[str, Any]:
+        await anyio.sleep(0.2)
+        return await super().health()
+
+
+@pytest.mark.parametrize(("status", "told"), [("degraded", "degraded"), ("ill", "healthy")])
+async def test_a_door_that_has_to_ask_is_waited_for_and_may_say_that_it_is_degraded(
+    status: str, told: str
+) -> None:
+    first = door(nothing)
+    asking = replace(first, transport=replace(first.transport, object=Asking({"status": status, "x": 1})))
+    async with serving(assembly(asking)) as served:
+        answer = await served.client.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": told, "x": 1})
+
+
 async def test_a_store_out_of_reach_is_unhealthy_until_it_is_back() -> None:
     store = TrialStore()
     async with serving(assembly(door(nothing), store=store)) as served:

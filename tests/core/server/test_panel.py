@@ -63,6 +63,20 @@ def who(router: APIRouter, panel: Panel) -> None:
 TOKENS: dict[str, Auth] = {"wallets": Tokens()}
 
 
+@pytest.mark.parametrize("auth", [None, "tokens"])
+async def test_a_door_is_told_whether_it_authenticates_and_the_address_of_the_server(
+    auth: str | None,
+) -> None:
+    told: list[tuple[bool, str]] = []
+
+    def note(_router: APIRouter, panel: Panel) -> None:
+        told.append((panel.authenticates, panel.settings.public_url))
+
+    config = {"server": {"public_url": "https://chat.example/"}, "auth": {"tokens": {"use": "trial"}}}
+    async with serving(assembly(door(note, auth=auth), auths={"tokens": Tokens()}, config=config)):
+        assert told == [(auth is not None, "https://chat.example")]
+
+
 async def test_a_door_without_authentication_knows_nobody() -> None:
     async with serving(assembly(door(who))) as served:
         assert (await served.client.get("/who")).json() == "None"

@@ -138,3 +138,9 @@ async def test_a_body_that_is_no_form_is_not_read(content_type: str | None) -> N
 
 async def test_the_label_of_the_type_may_be_in_capitals() -> None:
     assert await read(END, "Multipart/Form-Data; Boundary=frontier") == {}
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("voice.webm", "voice.webm"), (None, "")])
+async def test_a_part_knows_what_its_sender_calls_the_file(sent: str | None, kept: str) -> None:
+    form = await read(part("audio", b"x", filename=sent) + END)
+    assert form["audio"].filename == kept
