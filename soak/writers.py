@@ -18,6 +18,7 @@ PAIRS_A_PLACE: Final = 50
 """Pairs that one writer puts into a conversation before it begins another."""
 _TTL_S: Final = 24 * 3600.0
 _PACE_S: Final = 0.005
+_GIVE_UP_S: Final = 60.0
 _RETRY_S: Final = 0.02
 
 
@@ -38,8 +39,8 @@ class Writer(ABC):
         """Write until cancelled."""
         for count in itertools.count():
             place, pair = f"{self._place}-{count // PAIRS_A_PLACE}", f"{self.name} {count}"
-            with anyio.CancelScope(shield=True):  # a pair under way is written to its end
-                await self._write_surely(place, pair)
+            with anyio.CancelScope(shield=True), anyio.fail_after(_GIVE_UP_S):
+                await self._write_surely(place, pair)  # to its end, for a pair under way is in doubt
             self._ledger.note(place, pair)
             await anyio.sleep(_PACE_S)
 

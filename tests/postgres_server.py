@@ -104,6 +104,7 @@ class PostgresServer:
         if self._process is None:
             return
         first = psutil.Process(self.pid)
+        first.suspend()  # so that it makes no more of them meanwhile
         processes = [first, *first.children(recursive=True)]
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
