@@ -26,10 +26,15 @@ class RelayChatOptions(Options):
     max_text_chars: int = Field(
         4096, ge=1, le=1_000_000, description="Characters of a typed message, after normalising."
     )
+    history: bool = Field(
+        False,
+        description="Whether every session is also kept for good, as a conversation that doors with the same "
+        "section of authentication can show; needs a session store with the role `records`.",
+    )
 
 
-def _capabilities(_options: RelayChatOptions) -> Capabilities:
-    return Capabilities(roles=("windows",))
+def _capabilities(options: RelayChatOptions) -> Capabilities:
+    return Capabilities(roles=("windows", "records") if options.history else ("windows",))
 
 
 @hookimpl

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Request, Response
 
 from jackfield import ProtocolError, Site
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.panel import Panel
-from jackfield.contracts.turn import ConversationRef, TurnRequest
+from jackfield.contracts.turn import ConversationRef, Recording, TurnRequest
 from jackfield.web.admission import named_user, signed_in
 from jackfield.web.chat_form import (
     ChatForm,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 SESSION_HEADER: Final = "X-Session-Id"
 DEGRADED_HEADER: Final = "X-Jackfield-Degraded"
+_SESSIONS: Final = UUID("6d1c8b53-0f0e-4b8b-9f0b-1f2a6f5d7c3e")
+"""Namespace of the ids of lasting conversations; another one would lose those that are kept."""
 
 
 class RelayChat:
@@ -136,7 +139,14 @@ class _Endpoints:
             transport=self._site.plugin,
             message_type=form.type,
             username=form.username,
+            recording=self._recording(conversation) if self._options.history else None,
         )
+
+    def _recording(self, conversation: ConversationRef) -> Recording:
+        """The lasting conversation of a session: always the same, so that it is found again."""
+        owner = self._panel.sessions.owner(conversation.user)
+        named = "\x1f".join((conversation.mount, owner, conversation.session))
+        return Recording(owner, str(uuid5(_SESSIONS, named)), title="")
 
     async def _answer_text(
         self, _form: ChatForm, turn: TurnRequest, _headers: dict[str, str]

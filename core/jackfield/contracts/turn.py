@@ -26,8 +26,8 @@ class Recording:
     """How many messages the model is told, the newest records and the question; nothing is then read from the
     conversation's window or added to it. None leaves remembering to the window."""
     title: str | None = None
-    """The conversation does not exist yet: it is added, titled so, with the turn's first record, and is not
-    there when that cannot be added."""
+    """The conversation need not exist yet: it is then added, titled so, with the turn's first record, and is
+    not there when that cannot be added. Empty means the beginning of the question."""
 
 
 Storing = Literal["pair", "nothing"]

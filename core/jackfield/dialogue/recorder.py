@@ -20,6 +20,8 @@ _WAITING: Final = 32
 """Questions that may have been added beside the remembered records, and are not told: others of this
 conversation that wait, and those that got no answer."""
 
+_TITLE_CHARS: Final = 60
+
 
 class Recorder:
     """Reads and adds the records of turns, within the time limit of stores.
@@ -37,11 +39,11 @@ class Recorder:
         `asked` is the question when it has been added. Questions that got no answer are left out, and so are
         those that came later and wait.
         """
-        if recording.title is not None and asked is None:
-            return Window()
         count = recording.remembered or 0
         reading = self._records().records(recording.owner, recording.conversation, limit=count + _WAITING)
         page = await self._sessions.in_time(reading)
+        if page is None and recording.title is not None:
+            return Window()
         if page is None:
             raise _unknown()
         told: list[Record] = []
@@ -82,12 +84,17 @@ class Recorder:
             logger.warning("a question cannot be marked as unanswered: %s", error)
 
     async def _add_first(self, recording: Recording, *records: Record) -> None:
-        """Add the first records of a turn, and before them the conversation if it does not exist yet."""
+        """Add the first records of a turn, and before them the conversation if it may be and is missing."""
         if recording.title is None:
             await self._add(recording, *records)
-            return
+        elif not await self._added(recording, *records):
+            title = recording.title or title_of(records[0].content)
+            await self._begin(recording, title, *records)
+
+    async def _begin(self, recording: Recording, title: str, *records: Record) -> None:
+        """Add a conversation with its first records."""
         at = records[0].created_at
-        new = Conversation(recording.conversation, recording.owner, recording.title, at, at)
+        new = Conversation(recording.conversation, recording.owner, title, at, at)
         with anyio.CancelScope(shield=True):  # both or neither, also for a user who goes away meanwhile
             await self._sessions.in_time(self._records().add_conversation(new))
             try:
@@ -104,13 +111,22 @@ class Recorder:
             logger.warning("an empty conversation cannot be taken back: %s", error)
 
     async def _add(self, recording: Recording, *records: Record) -> None:
-        if not await self._sessions.in_time(self._records().add_records(recording.owner, records)):
+        if not await self._added(recording, *records):
             raise _unknown()
+
+    async def _added(self, recording: Recording, *records: Record) -> bool:
+        """Whether there was such a conversation to add to."""
+        return await self._sessions.in_time(self._records().add_records(recording.owner, records))
 
     def _records(self) -> Records:
         if self._sessions.records is None:
             raise RuntimeError("no session store has the role records")
         return self._sessions.records
+
+
+def title_of(text: str) -> str:
+    """The title of a conversation that begins with this message."""
+    return " ".join(text.split())[:_TITLE_CHARS].rstrip()
 
 
 def _record(

@@ -245,6 +245,33 @@ async def test_a_conversation_may_begin_with_its_first_turn(tmp_path: Path, ques
     assert await stage.store.count_records(owner(stage), "new") == 4
 
 
+@pytest.mark.parametrize("remembered", [None, 20])
+async def test_a_turn_begins_its_conversation_only_where_it_is_missing(
+    tmp_path: Path, remembered: int | None
+) -> None:
+    model = Model("1", "2", "3")
+    stage = await stage_with(tmp_path, model)
+    either = lasting(stage, conversation="new", remembered=remembered, title="")
+
+    for text in ("Hello", "And then?"):
+        await stage.say(text, recording=either)
+    await stage.store.delete_conversation(owner(stage), "new")
+    await stage.say("Once more", recording=either)
+
+    assert model.told[1] == ["Hello", "1", "And then?"]
+    assert await titled(stage, "new") == "Once more"
+    assert await stage.store.count_records(owner(stage), "new") == 2
+
+
+async def test_a_conversation_without_a_title_is_named_after_its_first_question(tmp_path: Path) -> None:
+    stage = await stage_with(tmp_path, Model("Hi!"))
+
+    words = "What is\n the  " + "longest " * 12
+    await stage.say(words, recording=lasting(stage, conversation="new", title=""))
+
+    assert await titled(stage, "new") == "What is the " + "longest " * 5 + "longest"
+
+
 async def test_a_first_turn_that_fails_begins_no_conversation(tmp_path: Path) -> None:
     stage = await stage_with(tmp_path, Model(ProviderUnauthorized("no")))
 
