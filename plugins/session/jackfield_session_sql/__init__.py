@@ -9,7 +9,7 @@ from __future__ import annotations
 from jackfield.contracts.session import SessionStore
 from jackfield.errors import JackfieldError
 from jackfield.plugin import ROLES, Capabilities, PluginInfo, Site, hookimpl
-from jackfield_session_sql.address import EXTRAS, dialect_of
+from jackfield_session_sql.address import EXTRAS, dialect_of, is_on_this_machine
 from jackfield_session_sql.options import SqlOptions
 
 __all__ = ["SqlOptions", "make_session", "plugin_info"]
@@ -19,7 +19,7 @@ def _capabilities(options: SqlOptions) -> Capabilities:
     return Capabilities(
         roles=ROLES,
         persistent=ROLES,
-        network=dialect_of(options) != "sqlite",
+        network=not is_on_this_machine(options),
         replicated=dialect_of(options) != "sqlite",
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
+
+from jackfield import services
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -56,6 +58,17 @@ def dialect_of(options: SqlOptions) -> Dialect:
             "sqlite:///FILE or DIALECT://USER:PASSWORD@HOST/NAME."
         )
     return dialect
+
+
+def is_on_this_machine(options: SqlOptions) -> bool:
+    """Whether the database is a file, or a server behind a unix socket or a loopback address."""
+    if dialect_of(options) == "sqlite":
+        return True
+    text = _text(options)
+    if not text:
+        return options.host.startswith("/") or services.is_on_this_machine(f"//{options.host}")
+    socket = parse_qs(urlsplit(text).query).get("host", [""])[0].startswith("/")
+    return socket or services.is_on_this_machine(text)
 
 
 def check(options: SqlOptions) -> None:

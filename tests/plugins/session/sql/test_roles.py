@@ -42,8 +42,11 @@ class TestShared(SharedSuite):
     ("url", "network"),
     [
         ("sqlite:///jackfield.db", False),
-        ("postgresql://somebody:secret@localhost/jackfield", True),
-        ("mssql://somebody:secret@localhost/jackfield", True),
+        ("postgresql://somebody:secret@localhost/jackfield", False),
+        ("postgresql://somebody:secret@/jackfield?host=/run/postgresql", False),
+        ("postgresql://somebody:secret@db.example/jackfield", True),
+        ("mssql://somebody:secret@127.0.0.1/jackfield", False),
+        ("mssql://somebody:secret@shop.database.windows.net/jackfield", True),
     ],
 )
 def test_it_offers_every_role_and_all_persist(url: str, network: bool) -> None:
@@ -51,6 +54,7 @@ def test_it_offers_every_role_and_all_persist(url: str, network: bool) -> None:
     capabilities = jackfield_session_sql.plugin_info().capabilities(options)
     assert capabilities.roles == capabilities.persistent == ROLES
     assert capabilities.network is network
+    assert capabilities.replicated is (not url.startswith("sqlite"))
     site = Site("session", "sql", logging.getLogger("test"))
     built = jackfield_session_sql.make_session(options=options, site=site)
     for role in (Windows, Records, Signals, Shared):
