@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from jackfield.contracts.call import (
     UserText,
 )
 from jackfield.contracts.extension import TurnFinished
+from jackfield.contracts.llm import Finish, GenerationRequest, LLMOutput
 from jackfield.contracts.stt import STTStream, Transcript, TranscriptionSettings
 from jackfield.testing import FakeLLM, FakeSTT, VirtualClock
 from jackfield_llm_echo import EchoLLM, EchoOptions
@@ -154,6 +156,30 @@ async def test_a_typed_message_is_answered_aloud(tmp_path: Path) -> None:
 
     assert finished.text == "typed"
     assert [message.type for message in (await exchange.stage.window()).messages] == ["text", "text"]
+
+
+class Prompt:
+    """A model that notes at each of its words whether its first ones are to be heard already."""
+
+    def __init__(self) -> None:
+        self.heard: list[bool] = []
+        self.sounds: Callable[[], bool] = bool
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[LLMOutput, None]:
+        for words in ("Yes, ", "I can hear you quite well, ", "and so on, ", "and so on."):
+            self.heard.append(self.sounds())
+            yield words
+        yield Finish("stop")
+
+
+async def test_the_sound_of_the_first_clause_does_not_wait_for_words_behind_it(tmp_path: Path) -> None:
+    llm = Prompt()
+    async with Exchange(tmp_path, llm=llm).call() as talk:
+        llm.sounds = lambda: talk.leg.playing
+        talk.call.text("can you hear me")
+        await talk.answered()
+
+    assert llm.heard == [False, False, True, True]
 
 
 async def test_a_typed_message_without_words_is_none(tmp_path: Path) -> None:

@@ -420,3 +420,30 @@ async def test_an_incremental_voice_may_read_ahead_while_it_rests() -> None:
         await say_piece("Two.")
 
     assert leg.given_s == 22.0
+
+
+async def test_the_first_sound_is_on_its_way_before_more_is_made() -> None:
+    log: list[str] = []
+    given = anyio.Event()
+
+    class Voice(Practised):
+        async def synthesize(self, text: str, settings: SpeechSettings) -> AsyncGenerator[TTSOutput, None]:
+            yield TONE[:3200]
+            log.append("made more")
+            yield TONE[:3200]
+
+    async def send() -> None:
+        await given.wait()
+        log.append("sent")
+
+    class Door(Leg):
+        def sink(self, pcm: bytes) -> None:
+            super().sink(pcm)
+            given.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(send)
+        await anyio.wait_all_tasks_blocked()
+        await say(mouth_of(Voice(lambda text: []), Door()), "One two.")
+
+    assert log == ["sent", "made more"]
