@@ -30,7 +30,7 @@ class Notifications:
     async def run(self) -> None:
         """Listen, and begin again after each failure, at first quickly and then less often."""
         # It has no types, and is not installed where another database is used.
-        from asyncpg import InterfaceError, PostgresError  # type: ignore[import-untyped]
+        from asyncpg import InterfaceError, InternalClientError, PostgresError  # type: ignore[import-untyped]
 
         wait_s = _FIRST_WAIT_S
         while True:
@@ -41,7 +41,7 @@ class Notifications:
                     self._listeners.may_have_missed()
                     await self._stay(connection, closed)
                 self._logger.warning("lost the connection that listens to signals; connecting again")
-            except (StoreUnavailable, InterfaceError, PostgresError) as error:
+            except (StoreUnavailable, InterfaceError, InternalClientError, PostgresError) as error:
                 self._logger.debug("cannot listen to signals: %s", type(error).__name__)
             await anyio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

@@ -8,12 +8,15 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from jackfield import StoreUnavailable
 from jackfield.contracts.session import Windows
 from jackfield.testing.session import LONG_S
 from jackfield.testing.session_records import conversation, record
 from jackfield.testing.session_windows import pair
 from jackfield_session_sql.store import SqlStore
+from jackfield_session_sql.tables import digest
 from tests.plugins.session.sql import child
+from tests.plugins.session.sql.conftest import make_store
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +57,20 @@ async def test_appends_to_several_conversations_do_not_wait_for_one_another(
             tasks.start_soon(child.append, store, f"{name}-{at}", "here", 2)
     for at in range(MANY):
         assert sum((await pairs_of(store, f"{name}-{at}")).values()) == 2
+
+
+async def test_a_database_that_another_process_holds_is_an_error_for_who_waits_too_long(
+    url: str, name: str
+) -> None:
+    async with make_store(url) as holder, make_store(url, statement_timeout_s=0.1) as store:
+        await child.append(store, name, "before", 1)
+        held = {"key": digest(name), "ttl_ms": 60_000, "generation": 1}
+        async with holder._database.transaction() as connection:
+            await connection.execute(holder._open_window, held)
+            with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.1 s"):
+                await store.append(name, pair("meanwhile"), max_messages=10, ttl_s=LONG_S)
+        await child.append(store, name, "after", 1)
+        assert await pairs_of(store, name) == Counter(["before-0", "after-0"])
 
 
 async def test_a_conversation_that_is_deleted_while_messages_come_has_all_of_a_step_or_nothing(
