@@ -7,27 +7,50 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.postgres_server import PostgresServer
+from tests.redis_server import DURABLE, RedisServer
 from tests.stand_ins import STAND_INS
 
 ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def served(file: Path, folder: Path) -> Iterator[tuple[list[str], subprocess.Popen[str]]]:
+def database_of(example: Path, folder: Path) -> Iterator[dict[str, str]]:
+    """The database that an example needs, started for it; gives the variable that says where it is."""
+    if example.stem == "postgresql":
+        with closing(PostgresServer()) as postgres:
+            postgres.start()
+            yield {"DATABASE_URL": postgres.url()}
+    elif example.stem == "redis":
+        with RedisServer(folder / "redis", DURABLE) as redis:
+            yield {"REDIS_URL": redis.url}
+    else:
+        yield {}
+
+
+@contextmanager
+def served(
+    file: Path, folder: Path, environment: Mapping[str, str] = STAND_INS
+) -> Iterator[tuple[list[str], subprocess.Popen[str]]]:
     """A server, and what it said once it listened."""
     where = ["--host", "127.0.0.1", "--port", "0"]
     command = [sys.executable, "-m", "jackfield", "serve", str(file), *where]
     with (
         (folder / "log").open("w") as log,
         subprocess.Popen(
-            command, cwd=folder, env=os.environ | STAND_INS, stdout=subprocess.PIPE, stderr=log, text=True
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         ) as process,
     ):
         try:
@@ -63,5 +86,8 @@ def test_a_stopped_server_exits_with_0(tmp_path: Path) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_example_starts(tmp_path: Path, path: Path) -> None:
-    with served(path, tmp_path) as (said, _):
+    with (
+        database_of(path, tmp_path) as database,
+        served(path, tmp_path, STAND_INS | database) as (said, _),
+    ):
         assert said[1].startswith("Listening on http://127.0.0.1:"), (tmp_path / "log").read_text()
