@@ -83,7 +83,8 @@ class Pieces:
         return not self._marks.isdisjoint(self._rest[_LEAST_CHARS - 1 :])  # sooner no clause is long enough
 
     def _is_breathless(self) -> bool:
-        return self._first_clause and breath(self._rest, self._language) is not None
+        long = self._first_clause and len(self._rest) > SOONEST_CHARS
+        return long and breath(self._rest, self._language) is not None
 
     def end(self) -> list[str]:
         """Give what is left, once no more text comes."""
@@ -98,7 +99,7 @@ class Pieces:
             if self._first_clause and (end := self._first_end(sentence)):
                 pieces += self._given(sentence[:end])
                 self._rest = sentence[end:] + "".join(sentences[at + 1 :])
-                return pieces + self._cut()
+                return pieces + self._cut() if self._rest else pieces
             if at < len(sentences) - 1:
                 pieces += self._given(sentence)
         *parts, self._rest = _short(sentences[-1], self._longest)
