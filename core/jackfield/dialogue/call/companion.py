@@ -24,24 +24,22 @@ class Companion:
 
     def begin(self, job: Callable[[], Awaitable[None]]) -> None:
         """Have a job done. The one before has to be over. Returns at once."""
-        self._job, self._scope, self._over = job, anyio.CancelScope(), anyio.Event()
-        if self._gone:
-            self._over.set()
-        self._wanted.set()
+        if not self._gone:
+            self._job = job
+            self._wanted.set()
 
     async def finish(self) -> None:
         """Wait until the job is done; return at once if none was begun. Raises what the job has raised."""
-        if self._job is None:
-            return
-        await self._over.wait()
-        self._job = None
+        if self._job is not None:
+            await self._over.wait()
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
 
     async def abandon(self) -> None:
         """Cancel the job, and wait for its end whatever happens."""
-        self._scope.cancel()
+        if self._job is not None:
+            self._scope.cancel()
         with anyio.CancelScope(shield=True), suppress(Exception):
             await self.finish()
 
@@ -54,10 +52,16 @@ class Companion:
                 if self._job is not None:
                     with self._scope:
                         await self._attempt(self._job)
-                    self._over.set()
+                    self._end()
         finally:
             self._gone = True
-            self._over.set()
+            self._end()
+
+    def _end(self) -> None:
+        """Let go who waits for the end of the job, and be ready for the next one."""
+        self._job = None
+        self._over.set()
+        self._over, self._scope = anyio.Event(), anyio.CancelScope()
 
     async def _attempt(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
