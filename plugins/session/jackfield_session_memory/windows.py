@@ -15,12 +15,14 @@ from jackfield_session_memory.options import MemoryOptions
 
 _MESSAGE_BYTES: Final = 200
 _MAX_PREFERENCES_BYTES: Final = 4096
+_NONE: Final = "{}"
+"""No preferences, as nearly every user has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     messages: tuple[StoredMessage, ...] = ()
-    preferences: str = "{}"
+    preferences: str = _NONE
 
 
 class MemoryWindows:
@@ -42,7 +44,9 @@ class MemoryWindows:
 
     async def load(self, key: str) -> Window | None:
         kept = self._windows.get(key)
-        return None if kept is None else Window(kept.messages, from_json(kept.preferences))
+        if kept is None:
+            return None
+        return Window(kept.messages, from_json(kept.preferences) if kept.preferences != _NONE else {})
 
     async def touch(self, key: str, *, ttl_s: float) -> bool:
         return self._windows.touch(key, ttl_s)
