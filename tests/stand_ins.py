@@ -13,5 +13,6 @@ STAND_INS: Final = {
     "AZURE_SPEECH_REGION": "westeurope",
     "GOOGLE_SPEECH_KEY": "stand-in",
     "OPENAI_API_KEY": "sk-stand-in",
+    "SECRET_KEY": "stand-in-of-at-least-thirty-two-letters",
     "SESSION_ENCRYPTION_KEY": "stand-in-of-at-least-thirty-two-letters",
 }
