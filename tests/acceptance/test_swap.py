@@ -35,12 +35,14 @@ from tests.plugins.llm.openai_chat import said
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.server_process import ServerProcess
+from tests.wallets import DOMAIN, Wallet
 
 ROOT: Final = Path(__file__).parents[2]
 QUESTION: Final = ROOT / "examples" / "question.wav"
 SENTENCE: Final = "What is the capital of Japan?"
 ANSWER_PCM: Final = bytes(range(256)) * 200
 KEY: Final = "a-key-that-opens-nothing"
+SIGNING_KEY: Final = "Zk3p_0dL9vQ2xW7zTtbF8sN1cRq5Hm6JgKe4"
 
 BASE: Final[Mapping[str, Mapping[str, Any]]] = {
     "llm": {"use": "echo"},
@@ -62,6 +64,7 @@ class Services:
 
     openai: str
     azure_speech: str
+    users: str
     redis: str
     postgresql: str
     folder: Path
@@ -75,6 +78,8 @@ class Swap:
     use: str
     options: Callable[[Services], Mapping[str, Any]] = field(default=lambda services: {})
     clip: Callable[[], bytes] = QUESTION.read_bytes
+    sign_in: Callable[[httpx.Client], tuple[str, str]] = field(default=lambda client: ("default", KEY))
+    """Gives a user's id, and the token that proves it."""
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.use}"
@@ -82,6 +87,18 @@ class Swap:
 
 def azure_words() -> bytes:
     return as_wav(spoken("what", "is", "the", "capital", "of", "japan"))
+
+
+def with_account(client: httpx.Client) -> tuple[str, str]:
+    account = {"email": "user@example.com", "password": "secure_password"}
+    user: str = client.post("/register", json=account).raise_for_status().json()["id"]
+    form = {"username": account["email"], "password": account["password"]}
+    return user, client.post("/token", data=form).raise_for_status().json()["access_token"]
+
+
+def with_wallet(client: httpx.Client) -> tuple[str, str]:
+    wallet = Wallet()
+    return wallet.address, wallet.sign_in(client)
 
 
 SWAPS: Final = (
@@ -115,7 +132,16 @@ SWAPS: Final = (
     Swap("session", "redis", lambda services: {"url": services.redis}),
     Swap("session", "sql", lambda services: {"url": f"sqlite+aiosqlite:///{services.folder}/talk.db"}),
     Swap("session", "sql", lambda services: {"url": services.postgresql}),
+    Swap("auth", "accounts", lambda services: {"secret_key": SIGNING_KEY}, sign_in=with_account),
     Swap("auth", "api_token", lambda services: {"token": KEY}),
+    Swap("auth", "http_verify", lambda services: {"url": f"{services.users}/whoami"}),
+    Swap(
+        "auth",
+        "wallet",
+        lambda services: {"secret_key": SIGNING_KEY, "domain": DOMAIN},
+        sign_in=with_wallet,
+    ),
+    Swap("extension", "cache"),
     Swap("extension", "chaos"),
     Swap("vad", "silero"),
     Swap("transport", "relay_chat"),
@@ -137,16 +163,25 @@ async def openai_service(asked: Asked, reply: Reply) -> None:
         await reply.whole(200, ANSWER_PCM, content_type="audio/pcm")
 
 
+async def users_service(asked: Asked, reply: Reply) -> None:
+    """Know the user of a token."""
+    if asked.headers.get("authorization") == f"Bearer {KEY}":
+        await reply.whole(200, {"user_id": "default"})
+    else:
+        await reply.whole(401, {})
+
+
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     folder = tmp_path_factory.mktemp("services")
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
         openai = stack.enter_context(portal.wrap_async_context_manager(serving(openai_service)))
+        users = stack.enter_context(portal.wrap_async_context_manager(serving(users_service)))
         azure = stack.enter_context(speech_server())
         redis = stack.enter_context(RedisServer(folder / "redis"))
         postgres = stack.enter_context(postgres_server())
-        yield Services(openai.url, azure.host, redis.url, postgres, folder)
+        yield Services(openai.url, azure.host, users.url, redis.url, postgres, folder)
 
 
 @contextmanager
@@ -201,9 +236,10 @@ def test_a_conversation_goes_through_it(swap: Swap, services: Services, tmp_path
     config = tmp_path / "jackfield.toml"
     config.write_text(configuration(swap, services))
     with ServerProcess(tmp_path / "server", [str(config)], os.environ) as server:
-        server.client.headers["Authorization"] = f"Bearer {KEY}"
+        user, token = swap.sign_in(server.client) if swap.kind == "auth" else ("default", KEY)
+        server.client.headers["Authorization"] = f"Bearer {token}"
         for kind, files in (("text", None), ("voice", {"audio": ("clip.wav", swap.clip(), "audio/wav")})):
-            form = {"message": SENTENCE, "type": kind, "sessionId": "s", "userId": "default", "username": "U"}
+            form = {"message": SENTENCE, "type": kind, "sessionId": "s", "userId": user, "username": "U"}
             answer = server.client.post("/chat", data=form, files=files)
             assert answer.status_code == 200, f"{answer.text}\n{server.output()}"
             assert answer.json()["message"].strip()
