@@ -142,6 +142,7 @@ SWAPS: Final = (
         sign_in=with_wallet,
     ),
     Swap("extension", "cache"),
+    Swap("extension", "cache"),
     Swap("extension", "chaos"),
     Swap("vad", "silero"),
     Swap("transport", "relay_chat"),

@@ -20,9 +20,9 @@ MADE: Final = re.compile(
 
 
 def made() -> dict[str, list[str]]:
-    """Every metric of the core and of our transports, with its labels."""
+    """Every metric of the core, of our transports and of our plugins, with its labels."""
     found: dict[str, list[str]] = {}
-    for file in [*(ROOT / "core").rglob("*.py"), *(ROOT / "transports").rglob("*.py")]:
+    for file in (file for room in ("core", "transports", "plugins") for file in (ROOT / room).rglob("*.py")):
         text = file.read_text()
         for name, labels, by_name in MADE.findall(text):
             given = re.findall(r"labels = \((.*)\)", text)[0] if by_name else labels

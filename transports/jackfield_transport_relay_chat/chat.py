@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 
 from jackfield import ProtocolError, Site
 from jackfield.contracts.auth import UserId
+from jackfield.contracts.llm import Finish
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef, Recording, TurnRequest
 from jackfield.web.admission import named_user, signed_in
@@ -32,6 +33,7 @@ from jackfield_transport_relay_chat import openapi
 if TYPE_CHECKING:
     from jackfield_transport_relay_chat import RelayChatOptions
 
+CACHE_HEADER: Final = "X-Cache"
 SESSION_HEADER: Final = "X-Session-Id"
 DEGRADED_HEADER: Final = "X-Jackfield-Degraded"
 _SESSIONS: Final = UUID("6d1c8b53-0f0e-4b8b-9f0b-1f2a6f5d7c3e")
@@ -149,16 +151,22 @@ class _Endpoints:
         return Recording(owner, str(uuid5(_SESSIONS, named)), title="")
 
     async def _answer_text(
-        self, _form: ChatForm, turn: TurnRequest, _headers: dict[str, str]
+        self, _form: ChatForm, turn: TurnRequest, headers: dict[str, str]
     ) -> dict[str, str]:
+        pieces: list[str] = []
         async with aclosing(self._panel.assistant.reply(turn)) as outputs:
-            pieces = [output async for output in outputs if isinstance(output, str)]
+            async for output in outputs:
+                if isinstance(output, str):
+                    pieces.append(output)
+                elif isinstance(output, Finish):
+                    headers |= _cache_header(output.cached)
         return {"message": "".join(pieces).strip(), "type": "text"}
 
     async def _answer_voice(
         self, form: ChatForm, turn: TurnRequest, headers: dict[str, str]
     ) -> dict[str, str]:
         answer = await self._panel.assistant.reply_to_clip(turn, form.upload())
+        headers |= _cache_header(answer.cached)
         body = {"message": answer.text, "type": "text"}
         if answer.clip is None:
             headers[DEGRADED_HEADER] = "tts"
@@ -168,6 +176,11 @@ class _Endpoints:
         if self._options.include_transcript:
             body["transcript"] = answer.transcript
         return body
+
+
+def _cache_header(cached: bool | None) -> dict[str, str]:
+    """What the answer says of a cache that was asked."""
+    return {} if cached is None else {CACHE_HEADER: "HIT" if cached else "MISS"}
 
 
 def _no_such_session() -> ProtocolError:

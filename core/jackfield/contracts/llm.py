@@ -63,6 +63,8 @@ class Finish:
     usage: Usage | None = None
     model: str = ""
     provider: str = ""
+    cached: bool | None = None
+    """Of a turn: whether a cache gave the answer. False: it was asked in vain. None: none was asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from jackfield.contracts.auth import UserId
-from jackfield.contracts.llm import Finish
+from jackfield.contracts.llm import Finish, Message
 from jackfield.contracts.session import Record
 from jackfield.contracts.tts import Voice
 
@@ -70,6 +70,11 @@ class TurnRequest:
     """Whether this is the conversation's first message; set by the assistant."""
     recording: Recording | None = None
     """For conversations that last; what `storing` says holds for the window alone."""
+    answered_by: str = ""
+    """Section, plugin and models that are asked; told to extensions that stand around the turn."""
+    opening: tuple[Message, ...] = field(default=(), repr=False)
+    """What the prompt begins with, the user's name in its place; told to extensions that stand around the
+    turn, and cannot be changed by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +116,5 @@ class ClipAnswer:
     text: str
     transcript: str
     clip: str | None
+    cached: bool | None = None
+    """As in `Finish`."""

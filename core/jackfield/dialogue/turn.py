@@ -47,6 +47,8 @@ class Turn:
     """Tells turns apart, and is no secret."""
     pieces: list[str] = field(default_factory=list)
     """The answer so far, as it came."""
+    finish: Finish = Finish("stop")
+    """How the answer ended, once it has."""
     asked: Record | None = None
     """The question, when it has been recorded already."""
     outcome: Literal["ok", "failed", "cancelled", "interrupted"] = "cancelled"
@@ -104,7 +106,6 @@ class TurnRunner:
         """Run a turn as `run` does, inside of the context that gives it."""
         async with whole as turn:
             try:
-                finish = Finish("stop")
                 pieces = turn.pieces
                 async with aclosing(self._wrapped(turn)) as outputs:
                     async for output in outputs:
@@ -114,12 +115,12 @@ class TurnRunner:
                             pieces.append(output)
                             yield output
                         elif isinstance(output, Finish):
-                            finish = output
+                            turn.finish = output
                         else:
                             yield output
                 for record in await self._store(turn):
                     yield Recorded(record)
-                yield finish
+                yield turn.finish
             except ProviderError as error:
                 turn.outcome = "failed"
                 report(turn.llm, error, self._publish)
@@ -144,9 +145,13 @@ class TurnRunner:
     def _wrapped(self, turn: Turn) -> AsyncGenerator[TurnOutput, None]:
         """The answer of the model, inside every extension that stands around turns."""
         answer: Answer = partial(self._answer, turn)
+        if not self._wrappers:
+            return answer(turn.request)
         for wrapper in self._wrappers:
             answer = partial(wrapper.around_turn, answer=answer)
-        return answer(turn.request)
+        asked = " ".join((turn.llm.section, turn.llm.plugin, *turn.llm.capabilities.models))
+        opening = turn.part.opening_for(turn.request.username)
+        return answer(replace(turn.request, answered_by=asked, opening=opening))
 
     async def _answer(self, turn: Turn, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
         """Ask the model, call the tools that it wants, and ask again."""

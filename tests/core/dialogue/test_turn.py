@@ -501,6 +501,23 @@ async def test_an_extension_may_answer_without_the_model(tmp_path: Path) -> None
     assert await stage.stored() == [(True, "hello"), (False, "from the cache")]
 
 
+async def test_extensions_are_told_who_answers_and_what_the_prompt_begins_with(tmp_path: Path) -> None:
+    seen: list[TurnRequest] = []
+
+    class Watch:
+        async def around_turn(self, request: TurnRequest, answer: Answer) -> AsyncGenerator[TurnOutput, None]:
+            seen.append(request)
+            yield "said"
+
+    llm = FakeLLM()
+    config = {"assistant": {"instructions": "You talk to {username}."}}
+    stage = Stage(tmp_path, named={"small": llm}, wrappers=[Watch()], config=config)
+    await stage.say("hello", llm="small", username="Ann")
+
+    assert seen[0].answered_by == "llm.named.small echo"
+    assert seen[0].opening == (Message("system", "You talk to Ann."),)
+
+
 async def test_a_model_that_fails_inside_extensions_is_told_all_the_same(tmp_path: Path) -> None:
     stage = Stage(
         tmp_path,
