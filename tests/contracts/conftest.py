@@ -12,6 +12,7 @@ import pytest
 from jackfield.audio.sniff import CONTAINERS
 from jackfield.testing.recordings import record
 from tests.contracts.harness import CLIP_NAME, ServerFactory, Tree, TrialServer
+from tests.contracts.sign_in import accounts, signed_in
 
 RATE_HZ = 48_000
 
@@ -72,6 +73,18 @@ def guarded(start_for_all: ServerFactory) -> TrialServer:
     """A server that believes the bearer token `token-of-WALLET`."""
     doors = [{"use": "relay_chat", "auth": "wallets"}, {"use": "trial_desk", "auth": "wallets"}]
     return start_for_all("guarded", {"auth": {"wallets": {"use": "trial"}}, "transport": doors})
+
+
+@pytest.fixture(scope="session")
+def people(start_for_all: ServerFactory) -> TrialServer:
+    """A server with accounts, where everybody may register as often as they like."""
+    return start_for_all("people", accounts())
+
+
+@pytest.fixture(scope="session")
+def ann(people: TrialServer) -> tuple[str, dict[str, str]]:
+    """The id of a user with an account there, and the header that proves it."""
+    return signed_in(people, "ann@example.com")
 
 
 PLAIN = {"llm": "echo", "stt": "scripted", "tts": "tone", "session": "memory"}

@@ -50,6 +50,14 @@ def signed_in(server: TrialServer, email: str) -> tuple[str, dict[str, str]]:
     return user, bearer(log_in(server, email).raise_for_status().json()["access_token"])
 
 
+def chat_as(
+    server: TrialServer, user: str, headers: Mapping[str, str] | None = None, path: str = "/chat"
+) -> httpx.Response:
+    """Post a message as a user."""
+    form = {"message": "Hello", "type": "text", "sessionId": "s", "userId": user, "username": "A"}
+    return server.client.post(path, data=form, headers=headers)
+
+
 def bearer(token: str) -> dict[str, str]:
     """The header of a token."""
     return {"Authorization": f"Bearer {token}"}
