@@ -59,6 +59,11 @@ class Writer(ABC):
                 self._ledger.errors += 1
                 doubtful = True
                 await anyio.sleep(_RETRY_S)
+            except Conflict:  # what was in doubt was still on its way when its writer looked
+                if not doubtful:
+                    raise
+                self._ledger.found += 2
+                return
 
     @abstractmethod
     async def write(self, place: str, pair: str) -> None:
