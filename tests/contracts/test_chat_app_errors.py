@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.contracts.chat_app import METER, generate, page, stats
-from tests.contracts.harness import ServerFactory, TrialServer, refusal, until
+from tests.contracts.harness import ServerFactory, Tree, TrialServer, refusal, until
 
 
 @pytest.fixture(scope="module")
@@ -173,17 +173,37 @@ def test_a_store_that_is_out_of_reach_is_told_and_the_socket_stays(start: Server
     assert server.client.get("/chats").json()["chats"] == []
 
 
+CONFIGURED: Tree = {
+    **METER,
+    "timeouts": {"request_seconds": 3},
+    "transport": [
+        {
+            "use": "chat_app",
+            "options": {
+                "max_message_chars": 12,
+                "max_frame_bytes": 2_000,
+                "max_bad_frames": 2,
+                "max_unanswered": 1,
+                "context_messages": 3,
+                "history_messages": 2,
+            },
+        }
+    ],
+}
+
+
+@pytest.mark.contract("CA-31", "CA-25")
+def test_a_message_that_takes_too_long_is_told_and_stored_nowhere(start: ServerFactory) -> None:
+    server = start("configured", CONFIGURED)
+    with page(server) as one:
+        assert one.send(message="hold forever", id="m1").error("llm_timeout")["id"] == "m1"
+        one.say("Hello")
+    assert "hold forever" not in server.client.get("/chats").text
+
+
 @pytest.mark.contract("CA-30")
 def test_every_bound_can_be_configured(start: ServerFactory) -> None:
-    options = {
-        "max_message_chars": 10,
-        "max_frame_bytes": 2_000,
-        "max_bad_frames": 2,
-        "max_unanswered": 1,
-        "context_messages": 3,
-        "history_messages": 2,
-    }
-    server = start("configured", {**METER, "transport": [{"use": "chat_app", "options": options}]})
+    server = start("configured", CONFIGURED)
     with page(server) as one:
         one.say("one")
         one.say("two")
@@ -195,14 +215,14 @@ def test_every_bound_can_be_configured(start: ServerFactory) -> None:
         one.send(message="hold one").send(message="Hello").error("busy")
         (server.desk / "one").touch()
         one.events("ai_response", "backend_status", "chat_history")
-        one.send(message="x" * 11).error("invalid_message")
+        one.send(message="x" * 13).error("invalid_message")
         one.socket.send("x")
         assert one.end() == (["invalid_json", "too_many_bad_frames"], 1008)
     with page(server, chat_id) as one:
         one.events("chat_history")
         one.socket.send(json.dumps({"event": "ping", "more": "x" * 2_000}))
         assert one.end() == (["message_too_large"], 1009)
-    refusal(server.client.post("/generate", json={"message": "x" * 11}), 422, "invalid_request")
+    refusal(server.client.post("/generate", json={"message": "x" * 13}), 422, "invalid_request")
 
 
 @pytest.mark.contract("CA-18")

@@ -12,7 +12,6 @@ from jackfield_transport_chat_app.events import message, wire_time
 from jackfield_transport_chat_app.fields import NO_SUCH_CHAT, bad_cursor, is_chat_id
 
 DEFAULT_TITLE: Final = "New chat"
-_TITLE_CHARS: Final = 60
 _PREVIEW_CHARS: Final = 120
 
 _Json = dict[str, Any]
@@ -106,8 +105,3 @@ def whole(chat: Conversation, page: Page[Record]) -> _Json:
 def new_chat_id() -> str:
     """An id that nobody can guess."""
     return str(uuid4())
-
-
-def title_of(text: str) -> str:
-    """The title of a chat that begins with this message."""
-    return " ".join(text.split())[:_TITLE_CHARS].rstrip()

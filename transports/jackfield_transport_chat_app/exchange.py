@@ -16,7 +16,7 @@ from jackfield.contracts.panel import Panel
 from jackfield.contracts.session import Record
 from jackfield.contracts.turn import ConversationRef, Recorded, Recording, TurnRequest
 from jackfield_transport_chat_app.audience import Audience, Member
-from jackfield_transport_chat_app.chats import new_chat_id, title_of
+from jackfield_transport_chat_app.chats import new_chat_id
 from jackfield_transport_chat_app.fields import NO_SUCH_CHAT
 from jackfield_transport_chat_app.figures import Figures
 from jackfield_transport_chat_app.measurement import Measured, Measurement
@@ -136,7 +136,9 @@ class Exchanges:
                         text = "".join(pieces).strip()
                         yield Answered(text, shown_id, tuple(records), measured, total)
         except ProtocolError as error:
-            raise (NO_SUCH_CHAT if error.code == "conversation_not_found" else error) from None
+            if error.code == "conversation_not_found":
+                raise NO_SUCH_CHAT from None
+            raise
 
     async def _ended(
         self, question: Question, chat_id: str | None, records: Sequence[Record], measured: Measured
@@ -161,7 +163,7 @@ class Exchanges:
                 self._panel.sessions.owner(question.user),
                 chat_id,
                 remembered=self._options.context_messages,
-                title=title_of(question.text) if question.chat_id is None else None,
+                title="" if question.chat_id is None else None,
             )
         return TurnRequest(
             conversation=ConversationRef("", question.user, chat_id),

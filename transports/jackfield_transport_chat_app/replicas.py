@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectSendStream
 
 from jackfield import StoreUnavailable
 from jackfield.contracts.panel import Panel
@@ -46,24 +47,26 @@ class Replicas:
         self._self = uuid4().hex
         self._ears: dict[str, _Ear] = {}
         self._tasks: TaskGroup | None = None
-        self._send, self._receive = anyio.create_memory_object_stream[tuple[str, str]](_MAX_WAITING)
+        self._changes: MemoryObjectSendStream[tuple[str, str]] | None = None
 
     async def run(self) -> None:
         """Publish and listen until cancelled."""
         if self._signals is None:
             return
-        async with self._receive, anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            try:
-                await self._publish(self._signals)
-            finally:
-                self._tasks = None
+        send, receive = anyio.create_memory_object_stream[tuple[str, str]](_MAX_WAITING)
+        with send, receive:
+            async with anyio.create_task_group() as tasks:
+                self._tasks, self._changes = tasks, send
+                try:
+                    await self._publish(self._signals, receive)
+                finally:
+                    self._tasks = self._changes = None
 
     def changed(self, owner: str, chat_id: str) -> None:
         """Tell other servers, soon, that a chat of this user changed."""
-        if self._tasks is not None:
+        if self._changes is not None:
             try:
-                self._send.send_nowait((owner, chat_id))
+                self._changes.send_nowait((owner, chat_id))
             except anyio.WouldBlock:
                 self._logger.warning("other servers are told too late of chats that changed")
 
@@ -89,12 +92,14 @@ class Replicas:
                 ear.scope.cancel()
                 del self._ears[owner]
 
-    async def _publish(self, signals: Signals) -> None:
-        async for owner, chat_id in self._receive:
+    async def _publish(self, signals: Signals, changes: AsyncIterator[tuple[str, str]]) -> None:
+        async for owner, chat_id in changes:
             try:
                 await signals.publish(_channel(owner), {"from": self._self, "chat": chat_id})
             except StoreUnavailable as error:
                 self._logger.warning("other servers cannot be told of a chat that changed: %s", error)
+            except Exception:
+                self._logger.exception("other servers cannot be told of a chat that changed")
 
     async def _listen(self, signals: Signals, owner: str, ear: _Ear) -> None:
         with ear.scope:
@@ -107,6 +112,8 @@ class Replicas:
                         await self._take(owner, incoming)
                 except StoreUnavailable as error:
                     self._logger.warning("changes of other servers cannot be heard: %s", error)
+                except Exception:
+                    self._logger.exception("changes of other servers cannot be heard")
                 ear.ready.set()  # whoever waits goes on without
                 await anyio.sleep(_RETRY_S)
 

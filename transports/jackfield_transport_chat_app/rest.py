@@ -10,7 +10,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from jackfield import ProtocolError, StoreUnavailable
@@ -41,7 +41,9 @@ class RestRoutes:
         async def answer(request: Request) -> Response:
             try:
                 return await endpoint(request)
-            except (ProtocolError, StoreUnavailable):
+            except ClientDisconnect:
+                raise
+            except Exception:
                 self._services.figures.error()
                 raise
 
@@ -85,11 +87,9 @@ class RestRoutes:
         if asked.stream:
             return EventStream(outputs, services.figures.error)
         async with aclosing(outputs):
-            async for output in outputs:
-                if isinstance(output, Answered):
-                    chat = {} if output.chat_id is None else {"chat_id": output.chat_id}
-                    return _json({"message": output.text, **chat, **events.figures(output.measured)})
-        raise RuntimeError("an exchange had no end")
+            (answered,) = [output async for output in outputs if isinstance(output, Answered)]
+        chat = {} if answered.chat_id is None else {"chat_id": answered.chat_id}
+        return _json({"message": answered.text, **chat, **events.figures(answered.measured)})
 
     async def stats(self, request: Request) -> Response:
         """`GET /stats`."""
@@ -125,9 +125,9 @@ class EventStream(Response):
                     for event in _events(output):
                         await _send_data(send, json.dumps(event, separators=(",", ":")))
             await _send_data(send, "[DONE]")
-        except (ProtocolError, StoreUnavailable) as error:
+        except Exception as error:
             self._count_error()
-            if not started:
+            if not started or not isinstance(error, ProtocolError | StoreUnavailable):
                 raise
             told = error if isinstance(error, ProtocolError) else events.STORE_UNAVAILABLE
             await _send_data(send, json.dumps(events.error_event(told), separators=(",", ":")))
