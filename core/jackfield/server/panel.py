@@ -163,21 +163,21 @@ class DoorPanel:
             logger.warning("[%s] %s cannot tell: %s", self._auth.section, self._auth.plugin, error)
             detail = "Nobody can be signed in now; try again later."
             raise ProtocolError(503, "authentication_unavailable", detail) from error
-        if identity is None:
-            await self.limits.check_address(connection)
         except ProtocolError:
             await self.limits.check_address(connection)
             raise
+        if identity is None:
+            await self.limits.check_address(connection)
             raise ProtocolError(
                 401,
                 "not_authenticated",
                 "Sign in first.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        user = UserId(self._auth_name, identity.subject)
-        connection.scope["user"] = user  # spares them the allowance of their address
         if identity.by_cookie:
             self._check_page(connection)
+        user = UserId(self._auth_name, identity.subject)
+        connection.scope["user"] = user  # spares them the allowance of their address
         return user
 
     def check_origin(self, connection: HTTPConnection) -> None:
@@ -188,14 +188,14 @@ class DoorPanel:
         if not self._origins.welcomes(connection):
             raise ProtocolError(403, "origin_not_allowed", "Pages of this origin may not connect.")
 
-    def request_id(self, connection: HTTPConnection) -> str:
-        """The id of a request; empty outside of this server's middleware."""
     def _check_page(self, connection: HTTPConnection) -> None:
         """Refuse what a foreign page may have had a browser send, with the user's cookies."""
         if connection.scope.get("method") not in _SAFE_METHODS and not self._origins.names(connection):
             detail = "With a cookie this needs an Origin that may connect; or send the token in a header."
             raise ProtocolError(403, "origin_not_allowed", detail)
 
+    def request_id(self, connection: HTTPConnection) -> str:
+        """The id of a request; empty outside of this server's middleware."""
         exchange = exchange_of(connection.scope)
         return exchange.request_id if exchange else ""
 
