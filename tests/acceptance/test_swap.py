@@ -28,6 +28,7 @@ from jackfield.contracts.session import Records, Shared, Signals, Windows
 from jackfield.contracts.tts import IncrementalTTS
 from jackfield.loader import Loader
 from jackfield.plugin import KINDS, Kind, Role, Site
+from tests.clamav_server import ClamavServer
 from tests.plugins.azure_speech_senses import spoken
 from tests.plugins.azure_speech_server import speech_server
 from tests.plugins.http_service import Asked, Reply, serving
@@ -68,6 +69,7 @@ class Services:
     redis: str
     postgresql: str
     folder: Path
+    clamd: ClamavServer
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,13 @@ class Swap:
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.use}"
+
+
+def scanner(services: Services) -> Mapping[str, Any]:
+    """Start clamd when it is needed: where there is none, only its own tests are skipped."""
+    if not services.clamd.is_running:
+        services.clamd.start()
+    return {"address": services.clamd.unix}
 
 
 def azure_words() -> bytes:
@@ -142,8 +151,8 @@ SWAPS: Final = (
         sign_in=with_wallet,
     ),
     Swap("extension", "cache"),
-    Swap("extension", "cache"),
     Swap("extension", "chaos"),
+    Swap("extension", "clamav", scanner),
     Swap("vad", "silero"),
     Swap("transport", "relay_chat"),
     Swap("transport", "voice_socket"),
@@ -182,7 +191,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         azure = stack.enter_context(speech_server())
         redis = stack.enter_context(RedisServer(folder / "redis"))
         postgres = stack.enter_context(postgres_server())
-        yield Services(openai.url, azure.host, users.url, redis.url, postgres, folder)
+        clamd = ClamavServer(folder / "clamd")
+        stack.callback(clamd.kill)
+        yield Services(openai.url, azure.host, users.url, redis.url, postgres, folder, clamd)
 
 
 @contextmanager
