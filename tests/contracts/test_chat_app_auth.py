@@ -19,6 +19,7 @@ def server(start: ServerFactory) -> TrialServer:
         {"use": "chat_app", "auth": "wallets"},
         {"use": "chat_app", "auth": "wallets", "mount": "/also"},
         {"use": "chat_app", "mount": "/open"},
+        {"use": "relay_chat", "mount": "/relay", "auth": "wallets", "options": {"history": True}},
     ]
     return start("guarded", {**METER, "auth": {"wallets": {"use": "trial"}}, "transport": doors})
 
@@ -96,6 +97,20 @@ def test_doors_of_one_section_share_chats_and_others_do_not(server: TrialServer)
     assert chat_id in listed(server, ANN, "/also")
     assert chat_id not in listed(server, ANN, "/open")
     refusal(server.client.get(f"/open/chat/{chat_id}"), 404, "chat_not_found")
+
+
+@pytest.mark.contract("CA-24", "CA-09")
+def test_what_was_said_at_another_door_can_be_read_and_gone_on_with(server: TrialServer) -> None:
+    form = {"message": "by form", "type": "text", "sessionId": "s1", "userId": "ann", "username": "Ann"}
+    server.client.post("/relay/chat", data=form, headers=bearer(ANN)).raise_for_status()
+    chat_id = listed(server, ANN)[0]
+
+    found = server.client.get(f"/chat/{chat_id}", headers=bearer(ANN)).json()
+    assert (found["title"], contents(found)) == ("by form", ["by form", "You said: by form"])
+    with page(server, chat_id, ANN) as one, server.noting("llm") as asked:
+        one.events("chat_history")
+        one.say("by socket")
+    assert [text for _, text in asked[0]["messages"][1:]] == ["by form", "You said: by form", "by socket"]
 
 
 @pytest.mark.contract("CA-24", "CA-08")

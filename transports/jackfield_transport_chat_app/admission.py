@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
+from jackfield.addresses import network_of
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.panel import Panel
+from jackfield.web.admission import signed_in
 
 
 class Admission:
@@ -19,12 +21,7 @@ class Admission:
 
         :raises ProtocolError: 401 `not_authenticated`, 429 `rate_limited`.
         """
-        user = await self._panel.identify(connection)
-        if user is None:
-            await self._panel.limits.check_address(connection)
-            return self.anonymous()
-        await self._panel.limits.check_user(user)
-        return user
+        return await signed_in(self._panel, connection) or self.anonymous()
 
     async def message(self, connection: HTTPConnection, user: UserId, *, counted: bool = False) -> None:
         """Count a message; `counted` when its request was let in by `request`.
@@ -40,8 +37,7 @@ class Admission:
             return
         if not counted:
             await limits.check_address(connection)
-        host = connection.client.host if connection.client else ""
-        await limits.check_user(self._panel.claimed(f"address:{host}"))
+        await limits.check_user(self._panel.claimed(f"address:{network_of(connection)}"))
 
     def anonymous(self) -> UserId:
         """The user whose all chats are where nobody signs in."""

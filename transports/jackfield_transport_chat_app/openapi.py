@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
+from jackfield.web.openapi import Json, errors as described
 from jackfield_transport_chat_app.fields import MAX_CURSOR_CHARS, MAX_TITLE_CHARS
-
-Json = dict[str, Any]  # JSON schema, as OpenAPI has it
 
 _STRING: Final[Json] = {"type": "string"}
 _INTEGER: Final[Json] = {"type": "integer"}
@@ -29,11 +28,6 @@ def _array(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
-_FIELD: Final = _object({"field": _STRING, "code": _STRING, "message": _STRING})
-_ERROR: Final = _object(
-    {"detail": _STRING, "code": _STRING, "request_id": _STRING, "errors": _array(_FIELD)},
-    ["detail", "code", "request_id"],
-)
 _MESSAGE: Final = _object(
     {
         "id": _STRING,
@@ -149,12 +143,12 @@ def stats() -> Json:
 
 
 def _route(summary: str, status: int, answer: Json, errors: dict[int, str]) -> Json:
-    content = {"application/json": {"schema": _ERROR}}
-    told: dict[int, Json] = {
-        code: {"description": text, "content": content} for code, text in sorted((_ALWAYS | errors).items())
-    }
     good = {"description": "The answer.", "content": {"application/json": {"schema": answer}}}
-    return {"summary": summary, "status_code": status, "responses": {status: good} | told}
+    return {
+        "summary": summary,
+        "status_code": status,
+        "responses": {status: good, **described(dict(sorted((_ALWAYS | errors).items())))},
+    }
 
 
 def _page(default: int, most: int) -> list[Json]:
