@@ -29,6 +29,7 @@ _KEPT_S: Final = 86_400.0
 """How long the numbering of a channel without signals is kept. One that begins anew begins with the time,
 so that its numbers never fall back."""
 _AT_ONCE: Final = 500
+_NOTHING: Final = "{}"
 
 _CHANNEL_KEY: Final = bindparam("key", type_=channels.c.channel_key.type)
 
@@ -88,7 +89,9 @@ class SqlSignals:
         self._logger = logger
 
     async def publish(self, channel: str, payload: Mapping[str, Any]) -> int:
-        key, json = digest(channel), to_json(payload)
+        return await self._publish(digest(channel), to_json(payload))
+
+    async def _publish(self, key: bytes, json: str) -> int:
         async with self._database.transaction() as connection:
             numbered = {"key": key, "kept_ms": in_ms(_KEPT_S)}
             sequence = int((await connection.execute(self._next_number, numbered)).scalar_one())
@@ -149,18 +152,23 @@ class SqlSignals:
                 for key, head in await self._database.read(HEADS, {"keys": keys}):
                     channel = listeners.channels.get(key)
                     if channel is not None and channel.told is not None and channel.told < head:
-                        await self._read(key, channel.told)
+                        await self._read(key, channel.told, head)
             except StoreUnavailable:
                 listeners.behind.update(keys)
                 raise
 
-    async def _read(self, key: bytes, told: int) -> None:
+    async def _read(self, key: bytes, told: int, head: int) -> None:
         values = {"key": key, "told": told, "most": self._max_waiting}
         rows = await self._database.read(NEWEST_SIGNALS, values)
         channel = self._listeners.channels.get(key)
-        if channel is not None:
-            for row in reversed(rows):
-                channel.tell(row.sequence, row.payload)
+        if channel is None:
+            return
+        for row in reversed(rows):
+            channel.tell(row.sequence, row.payload)
+        if channel.told is not None and channel.told < head:
+            # What was missed is not kept any more. A signal behind it shows the gap now, and not only when
+            # something happens again.
+            await self._publish(key, _NOTHING)
 
 
 def _parts(keys: Collection[bytes]) -> Iterator[list[bytes]]:

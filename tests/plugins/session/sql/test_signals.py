@@ -138,3 +138,22 @@ async def test_a_listener_that_was_away_too_long_sees_a_gap(url: str, name: str)
         store._listeners.channels[key].told = first
         await store.publish(name, {"after": True})
         assert (await next_signal(signals)).sequence == first + 2
+
+
+async def test_a_listener_that_was_away_too_long_sees_the_gap_though_nothing_more_is_published(
+    url: str, name: str
+) -> None:
+    from jackfield_session_sql.expiry import sweep
+
+    async with make_store(url, poll_s=NEVER_S) as store, store.subscribe(name) as signals:
+        first = await store.publish(name, {})
+        await next_signal(signals)
+        key = next(iter(store._listeners.channels))
+        async with make_store(url, signals_kept_s=0.001) as other:
+            store._listeners.channels[key].told = None  # it hears of nothing meanwhile
+            await other.publish(name, {})
+            await anyio.sleep(0.01)
+            await sweep(other._database)
+        store._listeners.channels[key].told = first
+        store._listeners.may_have_missed()
+        assert (await next_signal(signals)).sequence > first + 1
