@@ -16,7 +16,7 @@ from jackfield.contracts.panel import Metrics
 from jackfield.contracts.stt import STT
 from jackfield.contracts.tts import TTS, IncrementalTTS
 from jackfield.plugin import Capabilities, Kind
-from jackfield.resilience.chain import Chain, Member
+from jackfield.resilience.chain import Chain, Member, fails_over
 from jackfield.resilience.circuit import Circuit
 from jackfield.resilience.guard import in_time
 from jackfield.resilience.llm_chain import CountingLLMChain, LLMChain
@@ -68,6 +68,9 @@ class Chains:
             try:
                 await in_time(provider.probe(), self._after_s)
             except Exception as error:  # noqa: BLE001  # a plugin is somebody else's code
+                if not fails_over(error):  # refused the question, as only one that works does
+                    circuit.succeeded()
+                    continue
                 logger.info("%s (%s) does not work yet: %s", *place, type(error).__name__)
                 circuit.failed(error, trial=trial)
             else:

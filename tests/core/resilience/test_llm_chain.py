@@ -363,6 +363,24 @@ async def test_one_that_can_be_probed_heals_without_a_users_request(witness: Wit
     assert len(first.asked) == 2
 
 
+async def test_a_probe_that_is_refused_was_answered(witness: Witness) -> None:
+    """Models that reason refuse an answer of one token, and work."""
+
+    class Choosy(Model):
+        async def probe(self) -> None:
+            raise ProviderRefused("an answer of one token is too short")
+
+    first, second = Choosy([ProviderUnavailable("gone")]), Model()
+    chain = witness.join("llm", first, second)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(witness.chains.run)
+        await said(chain)
+        first.script = ["back", END]
+        await anyio.sleep(6)
+        assert (await said(chain))[0] == "back"
+        tasks.cancel_scope.cancel()
+
+
 # What it is like.
 
 
