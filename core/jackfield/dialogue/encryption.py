@@ -23,6 +23,8 @@ _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _MAX_PREFERENCES_BYTES: Final = 4096
 """As JSON, as for every store."""
+_ANY: Final = "surrogatepass"
+"""Stores take every text that Python has, halves of surrogate pairs included."""
 _SEALED: Final = "sealed"
 """The one key of sealed preferences."""
 
@@ -60,17 +62,17 @@ class Cipher:
 
     def seal(self, text: str, place: str) -> str:
         """Give the sealed text, about four thirds as long and 38 characters more."""
-        return self.seal_bytes(text.encode(), place)
+        return self.seal_bytes(text.encode(errors=_ANY), place)
 
     def open(self, sealed: str, place: str) -> str | None:
         """Give the text; None when it was not sealed by one of the keys, or not for this place."""
         data = self.open_bytes(sealed, place)
-        return None if data is None else data.decode()
+        return None if data is None else data.decode(errors=_ANY)
 
     def seal_bytes(self, data: bytes, place: str) -> str:
         """Seal as `seal` does."""
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[0].encrypt(nonce, data, place.encode())
+        sealed = self._ciphers[0].encrypt(nonce, data, place.encode(errors=_ANY))
         return urlsafe_b64encode(nonce + sealed).decode()
 
     def open_bytes(self, sealed: str, place: str) -> bytes | None:
@@ -79,9 +81,10 @@ class Cipher:
             data = urlsafe_b64decode(sealed)
         except ValueError:  # text of a time without encryption
             return None
+        bound = place.encode(errors=_ANY)
         for cipher in self._ciphers:
             try:
-                return cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], place.encode())
+                return cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], bound)
             except (self._invalid, ValueError):  # too short for a nonce
                 continue
         return None
@@ -123,19 +126,19 @@ class EncryptedWindows:
             text = json.dumps(preferences, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         except TypeError as error:
             raise ValueError("The preferences are not JSON.") from error
-        size_bytes = len(text.encode())
+        size_bytes = len(text.encode(errors=_ANY))
         if size_bytes > _MAX_PREFERENCES_BYTES:
             raise ValueError(
                 f"The preferences take {size_bytes} bytes as JSON; at most {_MAX_PREFERENCES_BYTES} are kept."
             )
         # Sealing makes them longer, and stores have the same bound.
-        sealed = self._cipher.seal_bytes(zlib.compress(text.encode()), key)
+        sealed = self._cipher.seal_bytes(zlib.compress(text.encode(errors=_ANY)), key)
         await self._windows.set_preferences(key, {_SEALED: sealed}, ttl_s=ttl_s)
 
     def _preferences(self, key: str, kept: Mapping[str, Any]) -> Mapping[str, Any]:
         sealed = kept.get(_SEALED)
         data = self._cipher.open_bytes(sealed, key) if isinstance(sealed, str) else None
-        opened: dict[str, Any] = json.loads(zlib.decompress(data)) if data else {}
+        opened: dict[str, Any] = json.loads(zlib.decompress(data).decode(errors=_ANY)) if data else {}
         return opened
 
 

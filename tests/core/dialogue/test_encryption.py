@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,16 @@ async def test_a_turn_is_kept_encrypted_and_remembered(tmp_path: Path) -> None:
     raw = await stage.store.load(stage.sessions.key(CONVERSATION))
     assert raw is not None
     assert all("swordfish" not in message.content for message in raw.messages)
+
+
+async def test_halves_of_surrogate_pairs_are_kept(memory: MemoryStore) -> None:
+    windows, shared = EncryptedWindows(memory, Cipher([OLD])), EncryptedShared(memory, Cipher([OLD]))
+    half = "half \ud83d of a pair"
+    await keep(windows, replace(MESSAGE, content=half))
+    await windows.set_preferences("k", {"name": half}, ttl_s=60)
+    await shared.put(half, half, ttl_s=60)
+
+    window = await windows.load("k")
+    assert window is not None
+    assert (window.messages[0].content, window.preferences) == (half, {"name": half})
+    assert await shared.get(half) == half
