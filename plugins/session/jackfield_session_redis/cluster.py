@@ -27,6 +27,8 @@ Host = tuple[str, int]
 _MOST_TRIES: Final = 8
 """Of one command, each at the server that the one before has named, or after a short wait."""
 _MOVING_S: Final = 0.05
+_PATIENCE: Final = 4
+"""How many servers that hang may be asked for the slots before the time of an operation is over."""
 
 
 class ClusterLink(Link):
@@ -111,14 +113,17 @@ class ClusterLink(Link):
             failure: Exception | None = None
             for host in dict.fromkeys((*self._primaries, *self._seeds)):
                 try:
-                    answer = await self._pool(host).exchange(("CLUSTER", "SLOTS"))
+                    with anyio.fail_after(self.timeout_s / _PATIENCE):
+                        answer = await self._pool(host).exchange(("CLUSTER", "SLOTS"))
                 except ResponseError as error:
                     raise RedisClusterException("It is no cluster.") from error
                 except (Disconnected, OSError) as error:
                     failure = error
-                else:
+                    continue
+                if answer:
                     await self._note(host, answer)
                     return
+                failure = RedisClusterException("It has joined no cluster yet, or has left it.")
             if failure is not None:
                 raise failure
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -280,6 +282,42 @@ async def test_a_persistent_cluster_is_asked_server_by_server(cluster: list[Redi
         server.ask("CONFIG", "SET", "appendfsync", "always")
     with pytest.raises(StoreUnavailable, match='appendonly "no"'):
         await make_store(f"redis+cluster://127.0.0.1:{cluster[0].port}", persistent=True).__aenter__()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server that has joined no cluster yet."""
+    with RedisServer(tmp_path, [*PASSING, "--cluster-enabled", "yes"]) as server:
+        yield server
+
+
+async def test_a_server_that_has_joined_no_cluster_is_passed_over(
+    cluster: list[RedisServer], empty: RedisServer
+) -> None:
+    url = f"redis+cluster://127.0.0.1:{empty.port},127.0.0.1:{cluster[0].port}"
+    async with make_store(url) as store, store.subscribe("key"):
+        await keep(store, "anything")
+
+
+async def test_without_a_server_that_has_slots_there_is_no_cluster(empty: RedisServer) -> None:
+    async with make_store(f"redis+cluster://127.0.0.1:{empty.port}", timeout_s=1.0) as store:
+        with pytest.raises(StoreUnavailable, match="no cluster"):
+            await store.ping()
+        with pytest.raises(StoreUnavailable):
+            async with store.subscribe("key"):
+                pass
+
+
+async def test_a_server_that_hangs_does_not_hide_the_others(
+    cluster: list[RedisServer], empty: RedisServer
+) -> None:
+    url = f"redis+cluster://127.0.0.1:{empty.port},127.0.0.1:{cluster[0].port}"
+    os.kill(empty.pid, signal.SIGSTOP)
+    try:
+        async with make_store(url) as store:
+            await keep(store, "anything")
+    finally:
+        os.kill(empty.pid, signal.SIGCONT)
 
 
 async def test_a_server_that_is_no_cluster_says_so(redis_server: RedisServer) -> None:
