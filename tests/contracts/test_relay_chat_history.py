@@ -22,14 +22,14 @@ DATABASE = "talk.db"
 
 
 def lasting(folder: Path) -> Tree:
-    """A door that keeps sessions and one that does not, over a file of SQLite."""
+    """Doors that keep sessions, that do not, and that show what is kept, over a file of SQLite."""
     options = {"folder": None, "url": f"sqlite:///{folder / DATABASE}"}
     history = {"use": "relay_chat", "mount": "/relay", "options": {"history": True}}
     plain = {"use": "relay_chat", "mount": "/plain"}
     return {
         "session": {"use": "sql", "options": options},
         "auth": {"users": {"use": "api_token", "options": {"tokens": TOKENS}}},
-        "transport": [{**door, "auth": "users"} for door in (history, plain)],
+        "transport": [{**door, "auth": "users"} for door in (history, plain, {"use": "chat_app"})],
         "extension": None,
     }
 
@@ -48,6 +48,13 @@ def ask(server: TrialServer, message: str, **changes: Any) -> None:
     """Send a message that is answered."""
     answer = post(server, message, **changes)
     assert answer.status_code == 200, answer.text
+
+
+def shown(server: TrialServer, user: str = "0x1234") -> list[Tree]:
+    """What the chat app shows its user, the newest conversation first."""
+    client, headers = server.client, {"Authorization": f"Bearer {TOKENS[user]}"}
+    chats = client.get("/chats", headers=headers).raise_for_status().json()["chats"]
+    return [client.get(f"/chat/{chat['id']}", headers=headers).raise_for_status().json() for chat in chats]
 
 
 Kept = list[tuple[Conversation, list[Record]]]
@@ -98,6 +105,21 @@ def test_a_session_is_found_again_after_a_restart_and_goes_on(tmp_path: Path) ->
     assert before.title == after.title == "My name is Ann"
     assert texts(first) == ["My name is Ann", "You said: My name is Ann"]
     assert texts(second) == [*texts(first), "Goodbye", "You said: Goodbye"]
+
+
+@pytest.mark.contract("RC-57")
+def test_another_door_shows_a_session_to_its_user_after_a_restart(tmp_path: Path) -> None:
+    with TrialServer(tmp_path / "one", lasting(tmp_path)) as server:
+        ask(server, "My name is Ann")
+    with TrialServer(tmp_path / "two", lasting(tmp_path)) as server:
+        (chat,) = shown(server)
+        assert shown(server, "0x5678") == []
+
+    assert chat["title"] == "My name is Ann"
+    assert [message["content"] for message in chat["messages"]] == [
+        "My name is Ann",
+        "You said: My name is Ann",
+    ]
 
 
 @pytest.mark.contract("RC-57")
