@@ -231,6 +231,8 @@ def test_accounts_in_a_database_outlive_the_server(database: str, tmp_path: Path
         user, headers = signed_in(server, "ann@example.com")
         refusal(register(server, "ANN@example.com"), 409, "email_taken")
         assert log_in(server, password="wrong-password").status_code == 401
+        for name in ("ann\0@example.com", "a" * 2000, "\ufffd\u202e"):
+            assert log_in(server, name).status_code == 401
     with TrialServer(tmp_path / "second", accounts(session)) as server:
         assert server.client.get("/users/me", headers=headers).json()["id"] == user
         assert log_in(server).status_code == 200

@@ -28,8 +28,8 @@ class AccountsOptions(Options):
     token_ttl_s: int = Field(1800, ge=1, le=31_536_000, description="Seconds that a token is good for.")
     cookie: bool = Field(
         False,
-        description="Whether `/token` also sets the token as a cookie, `HttpOnly; Secure; SameSite=Lax`, that "
-        "is accepted wherever the header is. What may change something then needs an `Origin` of "
+        description="Whether `/token` also sets the token as a cookie, `HttpOnly; Secure; SameSite=Lax`, "
+        "that is accepted wherever the header is. What may change something then needs an `Origin` of "
         "`cors_origins`, or of this server.",
     )
     registration: Literal["open", "closed"] = Field(

@@ -24,6 +24,7 @@ from jackfield_auth_accounts import openapi
 from jackfield_auth_accounts.fields import (
     FORM_FIELDS,
     MAX_JSON_BYTES,
+    is_email,
     parse_login,
     parse_registration,
 )
@@ -174,7 +175,7 @@ class _Endpoints:
         network = network_of(request)
         await self._by_network.check(network)
         await self._by_email.add(login.email)  # before it is known, so that many at once gain nothing
-        user = await self._book.user_by_email(login.email)
+        user = await self._book.user_by_email(login.email) if is_email(login.email) else None
         stored = user.password_hash if user and login.password is not None else None
         if not await self._passwords.verify(login.password or _IMPOSSIBLE, stored) or user is None:
             await self._by_network.add(network)

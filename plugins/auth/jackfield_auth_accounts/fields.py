@@ -38,6 +38,11 @@ def folded(email: str) -> str:
     return email.strip().lower()
 
 
+def is_email(text: str) -> bool:
+    """Whether a text in lower case is an e-mail address, as accounts have."""
+    return len(text) <= MAX_EMAIL_CHARS and bool(_EMAIL.fullmatch(text))
+
+
 def parse_registration(body: Mapping[str, object]) -> tuple[str, str]:
     """Give the e-mail address, in lower case, and the password of somebody who registers.
 
@@ -100,7 +105,7 @@ def _text(body: Mapping[str, object], name: str, errors: list[FieldError]) -> st
 def _email_error(email: str) -> FieldError | None:
     if len(email) > MAX_EMAIL_CHARS:
         return FieldError("email", "too_long", f"It has more than {MAX_EMAIL_CHARS} characters.")
-    if not _EMAIL.fullmatch(email):
+    if not is_email(email):
         return FieldError("email", "invalid", "This is not an e-mail address.")
     return None
 

@@ -152,12 +152,12 @@ async def test_an_answer_that_names_nobody_lets_nobody_in(body: object) -> None:
 
 @pytest.mark.parametrize(
     ("status", "category"),
-    [(500, ProviderUnavailable), (429, ProviderRateLimited), (302, ProviderError), (404, ProviderError)],
+    [(500, ProviderUnavailable), (429, ProviderRateLimited), (404, ProviderError)],
 )
 async def test_a_failing_service_lets_nobody_in_and_is_asked_again(
     status: int, category: type[ProviderError]
 ) -> None:
-    async with asking(always(status, {}, location="http://127.0.0.1:9/")) as (auth, service):
+    async with asking(always(status, {})) as (auth, service):
         for _ in range(2):
             with pytest.raises(category) as caught:
                 await auth.identify(Credentials(TOKEN))
@@ -165,6 +165,19 @@ async def test_a_failing_service_lets_nobody_in_and_is_asked_again(
         assert len(service.asked) == 2
         service.handler = knows_ann
         assert await auth.identify(Credentials(TOKEN))
+
+
+async def test_a_token_is_not_carried_on_to_another_address() -> None:
+    async def moved(asked: Asked, reply: Reply) -> None:
+        if asked.path == "/whoami":
+            await reply.whole(302, {}, location="/elsewhere")
+        else:
+            await reply.whole(200, {"user_id": "ann"})
+
+    async with asking(moved) as (auth, service):
+        with pytest.raises(ProviderError):
+            await auth.identify(Credentials(TOKEN))
+    assert [asked.path for asked in service.asked] == ["/whoami"]
 
 
 async def test_a_service_that_does_not_answer_in_time_lets_nobody_in() -> None:
