@@ -9,11 +9,20 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from jackfield.plugin import Options
+
 
 def field_rows(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
-    """Give name, type, default and description of every field of a model."""
+    """Give name, type, default and description of every field of a model.
+
+    Options within options have rows of their own, under the name that a file gives them.
+    """
     schema = model.model_json_schema()
     for name, field in model.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, Options):
+            yield from ((f"{name}.{row[0]}", *row[1:]) for row in field_rows(nested))
+            continue
         kind = _type_of(schema["properties"][field.alias or name], schema.get("$defs", {}))
         yield name, kind, _default_of(field), field.description or ""
 

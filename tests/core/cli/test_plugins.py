@@ -65,6 +65,16 @@ def test_options_are_written_as_toml_has_them() -> None:
     ]
 
 
+def test_options_within_options_have_rows_of_their_own() -> None:
+    class Inner(Options):
+        port: int = Field(1, description="a")
+
+    class Outer(Options):
+        inner: Inner = Field(Inner(), description="b")
+
+    assert list(field_rows(Outer)) == [("inner.port", "integer", "1", "a")]
+
+
 def test_the_last_column_is_wrapped_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     shown = table(("A", "B"), [("one", "word " * 10)]).splitlines()
