@@ -10,6 +10,7 @@ more files or sockets open than before.
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 import time
@@ -29,7 +30,7 @@ SPARE_FILES: Final = 2
 """Connections that may be open at the one moment and not at the other: a probe, a kept one."""
 _MIB: Final = 1024 * 1024
 _VOICE_EVERY: Final = 10
-_SOUND: Final = record(bytes(2 * 16_000), "webm", rate_hz=48_000)
+_SOUND: Final = record(random.Random(1).randbytes(2 * 48_000), "webm", rate_hz=48_000)
 _PLAIN: Final = {"llm": "echo", "stt": "scripted", "tts": "tone", "session": "memory"}
 
 
