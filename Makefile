@@ -42,6 +42,7 @@ setup: ## Install into .venv what `make run` needs, without models.
 .PHONY: test
 test: $(TEST_STAMP) ## Install what the tests need and run them. ARGS='-n 0 -k name' goes to pytest.
 	@$(BIN)/jackfield models fetch
+	@$(BIN)/jackfield models fetch --config examples/pichat-offline.toml
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 .PHONY: lint

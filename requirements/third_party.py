@@ -105,11 +105,12 @@ def page() -> str:
     ]
     lines += ["", "## Model files", ""]
     for model in catalogue().values():
+        packages = " and ".join(f"{wheel.package} {wheel.version}" for wheel in model.wheels)
         lines += [
             f"### {model.name}",
             "",
             f"{model.summary} Licence: {model.licence}. Source: {model.source}.",
-            f"Fetched from the package {model.package} {model.version}.",
+            f"Fetched from the package {packages}.",
             "",
             "| File | Bytes | SHA-256 |",
             "|---|---|---|",

@@ -25,7 +25,7 @@ def command() -> None:
 def list_models() -> None:
     """List the models that can be fetched, and which are."""
     rows = [
-        (model.name, model.kind, f"{model.wheel_bytes / _MB:.0f} MB", _state(model.name), model.summary)
+        (model.name, model.kind, f"{model.download_bytes / _MB:.0f} MB", _state(model.name), model.summary)
         for model in catalogue().values()
     ]
     click.echo(table(("MODEL", "KIND", "DOWNLOAD", "STATE", "SUMMARY"), rows))
@@ -57,7 +57,7 @@ def fetch_models(names: tuple[str, ...], file: Path | None) -> None:
         if not verify(name) if names else is_fetched(name):
             click.echo(f"{name}: already fetched")
             continue
-        with _Progress(name, catalogue()[name].wheel_bytes) as report:
+        with _Progress(name, catalogue()[name].download_bytes) as report:
             path = fetch(name, report)
         click.echo(f"{name}: fetched into {path}")
 

