@@ -1,16 +1,18 @@
-"""Values for the variables that examples and documents name: none of them opens anything."""
+"""Values for the variables that examples and documents name: none opens anything but a file where it runs."""
 
 from __future__ import annotations
 
 from typing import Final
 
 STAND_INS: Final = {
+    "API_TOKEN": "stand-in-of-at-least-thirty-two-letters",
     "AZURE_OPENAI_DEPLOYMENT_GPT35": "stand-in-35",
     "AZURE_OPENAI_DEPLOYMENT_GPT4": "stand-in-4",
     "AZURE_OPENAI_ENDPOINT": "https://stand-in.invalid",
     "AZURE_OPENAI_KEY": "stand-in",
     "AZURE_SPEECH_KEY": "stand-in",
     "AZURE_SPEECH_REGION": "westeurope",
+    "DATABASE_URL": "sqlite:///stand-in.db",
     "GOOGLE_SPEECH_KEY": "stand-in",
     "OPENAI_API_KEY": "sk-stand-in",
     "SECRET_KEY": "stand-in-of-at-least-thirty-two-letters",

@@ -140,6 +140,9 @@ class _Builder:
         for owner, mount, make in self._routers():
             try:
                 router = make()
+            except ConfigError as error:
+                problems += error.problems
+                continue
             except Exception as error:  # a plugin is somebody else's code
                 logger.debug("the routes of %s failed", owner, exc_info=True)
                 message = f'"{owner.name}" cannot give its routes: {type(error).__name__}.'

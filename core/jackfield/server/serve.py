@@ -34,7 +34,7 @@ PROBLEM: Final = 2
 INTERRUPTED: Final = 130
 """Ctrl-C."""
 _BACKSTOP_S: Final = 5
-MAX_SOCKET_BYTES: Final = 1024 * 1024
+MAX_SOCKET_BYTES: Final = 17 * 1024 * 1024
 """Of one WebSocket message, after decompression. Doors may allow less, and say why they refuse it."""
 
 

@@ -155,6 +155,7 @@ class TestAzureOpenAI(LLMSuite):
             yield llm
 
 
+@pytest.mark.contract("PI-19")
 async def test_a_deployment_is_asked_by_its_path_with_version_and_key(service: Service) -> None:
     async with connected(service.url) as llm:
         answer = await answer_of(llm, replace(HELLO, max_tokens=3))
@@ -181,6 +182,7 @@ async def test_an_endpoint_may_be_copied_with_more_of_its_path(service: Service,
         assert (await answer_of(llm, HELLO)).text
 
 
+@pytest.mark.contract("PI-19")
 async def test_a_prompt_that_the_filter_stops_is_content_filtered(
     service: Service, resource: Resource
 ) -> None:
@@ -206,6 +208,7 @@ async def test_an_answer_that_the_filter_stops_at_once_is_content_filtered(
     assert type(await failure(service)) is ContentFiltered
 
 
+@pytest.mark.contract("PI-19")
 async def test_a_rate_limit_tells_the_wait_in_milliseconds_if_it_can(
     service: Service, resource: Resource
 ) -> None:

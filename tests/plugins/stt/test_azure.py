@@ -135,6 +135,7 @@ async def finals(stt: AzureSTT, *utterances: bytes) -> list[Transcript]:
     return found
 
 
+@pytest.mark.contract("PI-20")
 async def test_all_utterances_of_a_call_go_over_one_connection(server: SpeechServer, stt: AzureSTT) -> None:
     before = server.connections, server.turns
     found = await finals(stt, spoken("what"), spoken("is", "the"), spoken("capital"))
@@ -152,6 +153,7 @@ async def test_a_connection_that_ended_between_utterances_is_opened_again(server
             await until(lambda: server.ended == server.connections)
 
 
+@pytest.mark.contract("PI-20")
 async def test_phrases_between_pauses_are_one_utterance(stt: AzureSTT) -> None:
     (final,) = await finals(stt, spoken("what", "is") + PAUSE + spoken("the"))
     assert final.text == "what is. the."

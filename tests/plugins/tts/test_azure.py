@@ -133,6 +133,7 @@ class TestNoSound(Failures):
     expected = ProviderTimedOut
 
 
+@pytest.mark.contract("PI-21")
 async def test_texts_go_over_one_connection(server: SpeechServer) -> None:
     before = server.connections
     async with build(server) as tts:
@@ -198,6 +199,7 @@ async def test_words_are_marked_without_the_signs_between_them(tts: AzureTTS) ->
     assert [mark.at_s for mark in marks] == pytest.approx([0, 5 * 0.06, 8 * 0.06])
 
 
+@pytest.mark.contract("PI-21")
 async def test_shapes_of_the_mouth_are_marked_if_wished(server: SpeechServer) -> None:
     async with build(server, visemes=True) as tts:
         marks = (await speech_of(tts, "Yes it is")).marks
@@ -299,6 +301,7 @@ OPTIONS = AzureTTSOptions(host=NOBODY)
         (Voice(name="en-US-Guy'/><audio src='x'/>"), "en-US-JennyNeural", "en-US"),
     ],
 )
+@pytest.mark.contract("PI-21", "PI-18")
 def test_the_voice_is_chosen_by_name_else_accent_else_language(
     voice: Voice, name: str, language: str
 ) -> None:

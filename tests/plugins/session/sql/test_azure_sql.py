@@ -73,6 +73,7 @@ def test_the_search_for_statements_finds_them() -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.contract("PI-22")
 def test_every_statement_can_be_written_for_every_database(dialect: Dialect) -> None:
     for name, statement in statements(dialect).items():
         assert isinstance(statement, ClauseElement)

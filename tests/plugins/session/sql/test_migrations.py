@@ -50,6 +50,7 @@ def tables(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names())
 
 
+@pytest.mark.contract("PI-23", "PI-22")
 async def test_the_start_makes_the_tables_as_the_store_uses_them(empty_url: str) -> None:
     async with make_store(empty_url):
         pass
@@ -58,6 +59,7 @@ async def test_the_start_makes_the_tables_as_the_store_uses_them(empty_url: str)
     assert await with_connection(empty_url, schema.current) == await with_connection(empty_url, newest)
 
 
+@pytest.mark.contract("PI-23")
 async def test_a_later_start_keeps_what_is_there(empty_url: str) -> None:
     async with make_store(empty_url) as store:
         await store.append("key", pair("1"), max_messages=10, ttl_s=LONG_S)
@@ -68,6 +70,7 @@ async def test_a_later_start_keeps_what_is_there(empty_url: str) -> None:
     assert window.messages == pair("1")
 
 
+@pytest.mark.contract("PI-23")
 async def test_going_back_to_nothing_leaves_nothing_and_going_on_works(empty_url: str) -> None:
     async with make_store(empty_url):
         pass
