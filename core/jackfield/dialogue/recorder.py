@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import anyio
 
-from jackfield.contracts.session import Conversation, Record, Records, StoredMessage, Window
+from jackfield.contracts.session import Conflict, Conversation, Record, Records, StoredMessage, Window
 from jackfield.contracts.turn import Recording, TurnRequest
 from jackfield.dialogue.sessions import SessionService
 from jackfield.errors import ProtocolError, StoreUnavailable
@@ -96,7 +96,11 @@ class Recorder:
         at = records[0].created_at
         new = Conversation(recording.conversation, recording.owner, title, at, at)
         with anyio.CancelScope(shield=True):  # both or neither, also for a user who goes away meanwhile
-            await self._sessions.in_time(self._records().add_conversation(new))
+            try:
+                await self._sessions.in_time(self._records().add_conversation(new))
+            except Conflict:  # it began elsewhere meanwhile, or is another user's
+                await self._add(recording, *records)
+                return
             try:
                 await self._add(recording, *records)
             except Exception:

@@ -245,6 +245,35 @@ async def test_a_conversation_may_begin_with_its_first_turn(tmp_path: Path, ques
     assert await stage.store.count_records(owner(stage), "new") == 4
 
 
+@pytest.mark.parametrize("question_first", [False, True])
+async def test_no_conversation_begins_under_the_id_of_another_users(
+    tmp_path: Path, question_first: bool
+) -> None:
+    stage = await stage_with(tmp_path, Model("Hi!"))
+    taken = lasting(stage, owner="somebody/else", title="Mine", question_first=question_first)
+
+    with pytest.raises(ProtocolError, match="conversation_not_found"):
+        await stage.say("Hello", recording=taken)
+
+    assert await recorded(stage) == []
+
+
+async def test_a_turn_is_added_to_a_conversation_that_began_elsewhere_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = await stage_with(tmp_path, Model("Hi!"))
+    add = stage.store.add_conversation
+
+    async def add_late(conversation: Conversation) -> None:
+        await add(conversation)
+        await add(conversation)
+
+    monkeypatch.setattr(stage.store, "add_conversation", add_late)
+    await stage.say("Hello", recording=lasting(stage, conversation="new", title="Greetings"))
+
+    assert await stage.store.count_records(owner(stage), "new") == 2
+
+
 @pytest.mark.parametrize("remembered", [None, 20])
 async def test_a_turn_begins_its_conversation_only_where_it_is_missing(
     tmp_path: Path, remembered: int | None
