@@ -64,7 +64,7 @@ class Answer:
             raise ProviderBadReply("The service sent something that is not JSON.") from None
         try:
             text = self._read(chunk)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
             raise ProviderBadReply(
                 f"The service sent a chunk of an unknown shape ({type(error).__name__})."
             ) from None
@@ -134,7 +134,7 @@ def _whole(call: _Call) -> ToolCall:
 def _usage(usage: Any) -> Usage:
     details = usage.get("prompt_tokens_details") or {}
     return Usage(
-        int(usage["prompt_tokens"]),
+        int(usage.get("prompt_tokens") or 0),
         int(usage.get("completion_tokens") or 0),
         int(details.get("cached_tokens") or 0),
     )

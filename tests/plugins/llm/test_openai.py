@@ -168,6 +168,13 @@ async def test_empty_choices_and_members_that_are_null_are_passed_over(service: 
     assert (answer.text, answer.finish) == ("Hi", Finish("stop", None, "m", "openai"))
 
 
+async def test_an_answer_is_not_lost_with_a_count_of_tokens_that_lacks_some(service: Service) -> None:
+    service.handler = answering(delta(content="Hi"), delta("stop"), event(usage={"total_tokens": 5}), DONE)
+    async with connected(service.url) as llm:
+        answer = await answer_of(llm, HELLO)
+    assert (answer.text, answer.finish.usage) == ("Hi", Usage(0, 0))
+
+
 async def test_a_refusal_is_said(service: Service) -> None:
     service.handler = answering(delta(refusal="I cannot help."), delta("stop"), DONE)
     async with connected(service.url) as llm:

@@ -150,7 +150,13 @@ async def test_an_error_in_the_middle_of_an_answer_has_its_category(
 
 @pytest.mark.parametrize(
     "garbage",
-    [b'data: {"choices": [{"del\n\n', b"data: 7\n\n", b'data: {"choices": [7]}\n\n', b"data: \xff\n\n"],
+    [
+        b'data: {"choices": [{"del\n\n',
+        b"data: 7\n\n",
+        b'data: {"choices": [7]}\n\n',
+        b"data: \xff\n\n",
+        b'data: {"usage": {"prompt_tokens": "many"}}\n\n',
+    ],
 )
 async def test_garbage_in_an_answer_is_a_bad_reply(service: Service, garbage: bytes) -> None:
     assert type(await failure(service, answering(delta(content="Hi"), garbage))) is ProviderBadReply
