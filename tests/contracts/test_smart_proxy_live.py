@@ -182,10 +182,11 @@ async def test_an_error_of_the_backend_is_told_under_the_id(proxy: TrialServer, 
 
 
 @pytest.mark.contract("SP-13")
-async def test_twenty_bad_frames_close_the_socket(proxy: TrialServer) -> None:
+@pytest.mark.parametrize("frame", ["not json", {"type": "song"}, {"message": ""}, {"message": 7}], ids=str)
+async def test_twenty_bad_frames_close_the_socket(proxy: TrialServer, frame: object) -> None:
     async with talking(proxy) as socket:
         for _ in range(20):
-            await say(socket, "not json")
+            await say(socket, frame)
         assert await close_code(socket) == 1008
 
 

@@ -20,7 +20,14 @@ from jackfield.web.chat_form import parse_user_id
 from jackfield.web.form import Form, Part
 from jackfield_transport_smart_proxy.answers import Answer
 from jackfield_transport_smart_proxy.asked import Asked, way_of
-from jackfield_transport_smart_proxy.frames import Frame, answered, described, parse, refused
+from jackfield_transport_smart_proxy.frames import (
+    Frame,
+    FrameError,
+    answered,
+    described,
+    parse,
+    refused,
+)
 
 _MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 _MAX_WAITING: Final = 8
@@ -33,7 +40,12 @@ _NO_STORE: Final = ProtocolError(503, "store_unavailable", "The conversation can
 _CROWDED: Final = ProtocolError(429, "too_many_sockets", "This user has too many connections.")
 
 Answering = Callable[[Asked], Awaitable[Answer]]
-Checking = Callable[[WebSocket, Form, UserId], Awaitable[Asked]]
+Checking = Callable[[WebSocket, Form, UserId], Asked]
+Admitting = Callable[[WebSocket, Asked], Awaitable[None]]
+
+
+_Waiting = tuple[Asked, str | None]
+"""A message and the id of its frame."""
 
 
 class Crowd:
@@ -70,7 +82,10 @@ class Crowd:
 
 
 class Live:
-    """Serves the WebSockets. `check` makes of a form a message that may be answered."""
+    """Serves the WebSockets.
+
+    `check` makes a message of a form, `admit` counts it, and both raise ProtocolError to refuse it.
+    """
 
     def __init__(
         self,
@@ -79,6 +94,7 @@ class Live:
         crowd: Crowd,
         max_bytes: Mapping[str, int],
         check: Checking,
+        admit: Admitting,
         answer: Answering,
     ) -> None:
         self._panel = panel
@@ -87,6 +103,7 @@ class Live:
         self.site: Final = site
         self.max_bytes: Final = max_bytes
         self.check: Final = check
+        self.admit: Final = admit
         self.answer: Final = answer
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -112,7 +129,7 @@ class _Talk:
         self._socket = socket
         self._user = user
         self._user_id = user_id
-        self._lanes: dict[str, deque[Frame]] = {}
+        self._lanes: dict[str, deque[_Waiting]] = {}
         self._waiting = 0
 
     async def run(self) -> None:
@@ -137,51 +154,47 @@ class _Talk:
             return
         try:
             frame = parse(said, self._user_id, self._live.max_bytes)
-        except ProtocolError as error:
+            asked = self._checked(frame)
+        except FrameError as error:
             self._socket.reject(error)
             return
         if self._waiting >= _MAX_WAITING:
             self._socket.post(described(_BUSY, frame.id))
             return
         self._waiting += 1
-        session = frame.form["sessionId"].data.decode()
+        session = asked.conversation.session
         lane = self._lanes.get(session)
         if lane is not None:
-            lane.append(frame)
+            lane.append((asked, frame.id))
         else:
-            self._lanes[session] = deque([frame])
+            self._lanes[session] = deque([(asked, frame.id)])
             tasks.start_soon(self._drain, session)
+
+    def _checked(self, frame: Frame) -> Asked:
+        try:
+            return self._live.check(self._websocket, frame.form, self._user)
+        except ProtocolError as error:
+            raise refused(error, frame.id) from error
 
     async def _drain(self, session: str) -> None:
         lane = self._lanes[session]
         while lane:
-            await self._answer(lane[0], session)
+            await self._answer(*lane[0])
             lane.popleft()
             self._waiting -= 1
         del self._lanes[session]
 
-    async def _answer(self, frame: Frame, session: str) -> None:
+    async def _answer(self, asked: Asked, frame_id: str | None) -> None:
         try:
-            asked = await self._live.check(self._websocket, frame.form, self._user)
-        except ProtocolError as error:
-            self._refuse(error, frame)
-            return
-        try:
+            await self._live.admit(self._websocket, asked)
             answer = await self._live.answer(asked)
         except ProtocolError as error:
-            self._socket.post(described(error, frame.id))
+            self._socket.post(described(error, frame_id))
         except StoreUnavailable as error:
             self._live.site.logger.warning("a session store cannot be reached: %s", error)
-            self._socket.post(described(_NO_STORE, frame.id))
+            self._socket.post(described(_NO_STORE, frame_id))
         except Exception:  # providers are somebody else's code
             self._live.site.logger.exception("answering a message failed")
-            self._socket.post(described(_INTERNAL, frame.id))
+            self._socket.post(described(_INTERNAL, frame_id))
         else:
-            self._socket.post(answered(answer, session, frame.id))
-
-    def _refuse(self, error: ProtocolError, frame: Frame) -> None:
-        """A message that breaks a rule is a bad frame; one that comes too early is not."""
-        if error.status in (413, 415, 422):
-            self._socket.reject(refused(error, frame.id))
-        else:
-            self._socket.post(described(error, frame.id))
+            self._socket.post(answered(answer, asked.conversation.session, frame_id))

@@ -23,7 +23,7 @@ from jackfield.web.clip import ClipResponse, no_such_clip
 from jackfield.web.form import MULTIPART, Form, media_type, read_form
 from jackfield.web.openapi import AUDIO, chat_route
 from jackfield_transport_smart_proxy.answers import SOURCE_HEADER, Answer
-from jackfield_transport_smart_proxy.asked import Asked, Way, checked_audio, texts_of, way_of
+from jackfield_transport_smart_proxy.asked import Asked, checked_audio, texts_of, way_of
 from jackfield_transport_smart_proxy.availability import Availability
 from jackfield_transport_smart_proxy.cache import ClipCache
 from jackfield_transport_smart_proxy.clips import ROUTE, Clips
@@ -131,7 +131,9 @@ class _Endpoints:
         self._text_fields = field_limits(options.max_text_chars)
         self._all_fields = {**self._text_fields, "audio": panel.settings.max_audio_bytes}
         self._crowd = Crowd(options.max_sockets_per_user)
-        self.live = Live(panel, site, self._crowd, self._all_fields, self._said, self._answer).serve
+        self.live = Live(
+            panel, site, self._crowd, self._all_fields, self._said, self._admit, self._answer
+        ).serve
         labels = ("transport", "type")
         self._seconds = panel.metrics.histogram(
             "jackfield_message_seconds", "Seconds from a message's arrival to its answer.", labels
@@ -147,7 +149,9 @@ class _Endpoints:
         sent = await read_form(request, self._all_fields if multipart else self._text_fields)
         form = self._parsed(sent)
         user = await named_user(self._panel, form.user_id, authenticated)
-        asked = await self._checked(form, sent, user, way)
+        conversation = self._conversation(form, user)
+        await self._panel.limits.check_session(conversation)
+        asked = Asked(checked_audio(form), conversation, texts_of(sent), way)
         answer = await self._answer(asked)
         if self._options.push_replies:
             self._crowd.post(user, answered(answer, asked.conversation.session, None))
@@ -163,19 +167,24 @@ class _Endpoints:
             raise no_such_clip()
         return ClipResponse(clip)
 
-    async def _said(self, connection: HTTPConnection, sent: Form, user: UserId) -> Asked:
-        """Check a message that came by a WebSocket as one that is posted."""
-        await self._panel.limits.check_address(connection)
-        await self._panel.limits.check_user(user)
-        return await self._checked(self._parsed(sent), sent, user, way_of(connection, self._panel))
+    def _said(self, connection: HTTPConnection, sent: Form, user: UserId) -> Asked:
+        """Check a message that came by a WebSocket."""
+        form = self._parsed(sent)
+        way = way_of(connection, self._panel)
+        return Asked(checked_audio(form), self._conversation(form, user), texts_of(sent), way)
+
+    async def _admit(self, connection: HTTPConnection, asked: Asked) -> None:
+        """Count such a message as one that is posted."""
+        limits = self._panel.limits
+        await limits.check_address(connection)
+        await limits.check_user(asked.conversation.user)
+        await limits.check_session(asked.conversation)
 
     def _parsed(self, sent: Form) -> ChatForm:
         return parse_chat(sent, max_text_chars=self._options.max_text_chars, session_required=True)
 
-    async def _checked(self, form: ChatForm, sent: Form, user: UserId, way: Way) -> Asked:
-        conversation = ConversationRef(self._site.mount, user, form.session_id or "")
-        await self._panel.limits.check_session(conversation)
-        return Asked(checked_audio(form), conversation, texts_of(sent), way)
+    def _conversation(self, form: ChatForm, user: UserId) -> ConversationRef:
+        return ConversationRef(self._site.mount, user, form.session_id or "")
 
     async def _answer(self, asked: Asked) -> Answer:
         began_s = time.perf_counter()

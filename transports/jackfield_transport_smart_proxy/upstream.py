@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -100,7 +101,7 @@ class Upstream:
             audio = message.audio
             form.add_field(
                 "audio",
-                bytes(audio.data),
+                io.BytesIO(audio.data),
                 filename=audio.filename or None,
                 content_type=audio.media_type or "application/octet-stream",
             )
