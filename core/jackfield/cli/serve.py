@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from jackfield.cli.configuration import file_argument, loaded
+from jackfield.cli.configuration import environment_file, file_argument, loaded, located
 from jackfield.config import Config
 from jackfield.errors import ConfigError
 
@@ -16,9 +17,22 @@ _DEMONSTRATION = "smollm2-135m-instruct"
 @click.command("serve", help="Serve what FILE names, until Ctrl-C or SIGTERM.")
 @click.option("--host", help="Address to listen on, instead of the file's.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of the file's.")
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="For developing: start anew when FILE, its variables or Python code below this folder changes.",
+)
 @file_argument
-def command(file: Path | None, env_file: Path | None, host: str | None, port: int | None) -> None:
+def command(
+    file: Path | None, env_file: Path | None, host: str | None, port: int | None, *, reload: bool
+) -> None:
     """Serve, and exit with the server's code."""
+    if reload:
+        from jackfield.cli.reload import serve_reloading
+
+        path = located(file)
+        variables = environment_file(path, env_file) or path.with_name(".env")
+        raise SystemExit(serve_reloading(sys.argv[1:], [path, variables]))
     given = {"host": host, "port": port}
     server: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     raise SystemExit(_serve(file, env_file, server))
