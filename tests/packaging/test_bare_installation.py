@@ -35,10 +35,14 @@ from jackfield.plugin import KINDS, Site
 
 GIVEN = {
     "api_key": "a-key", "deployment": "d", "endpoint": "http://127.0.0.1:9", "key": "a-key", "region": "r",
+    "secret_key": "Zk3p_0dL9vQ2xW7zTtbF8sN1cRq5Hm6JgKe4", "domain": "example.org",
 }
+NEEDED = {"url": "http://127.0.0.1:9"}
 
 def filled(options):
     given = {**GIVEN, "model": "m"} if "base_url" in options.model_fields else GIVEN
+    needed = {name for name, field in options.model_fields.items() if field.is_required()}
+    given = given | {name: value for name, value in NEEDED.items() if name in needed}
     return {name: value for name, value in given.items() if name in options.model_fields}
 
 told = {}
