@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import httpx
 import psutil
 import pytest
 
-from jackfield.contracts.transport import Transport
-from jackfield.plugin import Site
-from jackfield_transport_smart_proxy import make_transport, plugin_info
+from jackfield_transport_smart_proxy import plugin_info
 from jackfield_transport_smart_proxy.options import SmartProxyOptions
 from tests.contracts.backend import Backend, Reply, before, proxy_config
 from tests.contracts.harness import FORM, ServerFactory, TrialServer, refusal
@@ -83,14 +80,6 @@ def test_while_the_backend_serves_nothing_is_stored(backend: Backend, start: Ser
 def test_the_placeholder_can_be_another_text(start: ServerFactory) -> None:
     proxy = start("words", proxy_config(NOBODY, fallback={"text": "Back soon."}))
     assert proxy.chat().json() == {"message": "Back soon.", "type": "text"}
-
-
-def test_a_model_that_is_not_there_stops_the_start(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("no-model") / "server"
-    fallback = {"use": "assistant", "llm": "small"}
-    process = TrialServer(folder, proxy_config(NOBODY, fallback=fallback)).spawn()
-    assert process.wait(40) != 0
-    assert "[transport.1.options.fallback.llm]" in (folder / "output").read_text()
 
 
 @pytest.mark.contract("SP-22")
@@ -201,8 +190,3 @@ def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> No
 def test_only_a_backend_elsewhere_needs_the_network(url: str, network: bool) -> None:
     options = SmartProxyOptions.model_validate({"backend": {"url": url}})
     assert plugin_info().capabilities(options).network is network
-
-
-def test_it_is_a_transport() -> None:
-    site = Site("transport.1", "smart_proxy", logging.getLogger("test"))
-    assert isinstance(make_transport(SmartProxyOptions(), site), Transport)
