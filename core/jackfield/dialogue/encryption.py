@@ -7,7 +7,6 @@ cannot be opened counts as expired.
 from __future__ import annotations
 
 import binascii
-import json
 import os
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -17,12 +16,11 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from jackfield.contracts.json_object import json_object, preferences_text
 from jackfield.contracts.session import Shared, StoredMessage, Window, Windows
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
-_MAX_PREFERENCES_BYTES: Final = 4096
-"""As JSON, as for every store."""
 _ANY: Final = "surrogatepass"
 """Stores take every text that Python has, halves of surrogate pairs included."""
 _SEALED: Final = "sealed"
@@ -122,15 +120,7 @@ class EncryptedWindows:
         return Window(messages, preferences) if messages or preferences else None
 
     async def set_preferences(self, key: str, preferences: Mapping[str, Any], *, ttl_s: float) -> None:
-        try:
-            text = json.dumps(preferences, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        except TypeError as error:
-            raise ValueError("The preferences are not JSON.") from error
-        size_bytes = len(text.encode(errors=_ANY))
-        if size_bytes > _MAX_PREFERENCES_BYTES:
-            raise ValueError(
-                f"The preferences take {size_bytes} bytes as JSON; at most {_MAX_PREFERENCES_BYTES} are kept."
-            )
+        text = preferences_text(preferences)
         # Sealing makes them longer, and stores have the same bound.
         sealed = self._cipher.seal_bytes(zlib.compress(text.encode(errors=_ANY)), key)
         await self._windows.set_preferences(key, {_SEALED: sealed}, ttl_s=ttl_s)
@@ -138,8 +128,7 @@ class EncryptedWindows:
     def _preferences(self, key: str, kept: Mapping[str, Any]) -> Mapping[str, Any]:
         sealed = kept.get(_SEALED)
         data = self._cipher.open_bytes(sealed, key) if isinstance(sealed, str) else None
-        opened: dict[str, Any] = json.loads(zlib.decompress(data).decode(errors=_ANY)) if data else {}
-        return opened
+        return json_object(zlib.decompress(data).decode(errors=_ANY)) if data else {}
 
 
 class EncryptedShared:

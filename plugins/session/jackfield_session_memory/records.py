@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from jackfield import StoreUnavailable
+from jackfield.contracts.json_object import json_object, json_text
 from jackfield.contracts.session import Conflict, Conversation, Page, Record, User
 from jackfield_session_memory import cursor as cursors
-from jackfield_session_memory.jsonvalue import from_json, to_json
 from jackfield_session_memory.options import MemoryOptions
 from jackfield_session_memory.thread import Thread, records_bytes
 
@@ -143,11 +143,11 @@ class MemoryRecords:
         return None if thread is None else len(thread.records)
 
     async def settings(self, user_id: str) -> Mapping[str, Any]:
-        return from_json(self._settings.get(user_id, "{}"))
+        return json_object(self._settings.get(user_id, "{}"))
 
     async def update_settings(self, user_id: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         known = self._settings.get(user_id)
-        text = to_json({**from_json(known or "{}"), **changes})
+        text = json_text({**json_object(known or "{}"), **changes})
         growth = (
             sys.getsizeof(text) - sys.getsizeof(known) if known else sys.getsizeof(text) + _SETTINGS_BYTES
         )
@@ -155,7 +155,7 @@ class MemoryRecords:
         self._need_room(growth, others, self._max_users, "max_users")
         self._settings[user_id] = text
         self._records_bytes += growth
-        return from_json(text)
+        return json_object(text)
 
     def _thread(self, user_id: str, conversation_id: str) -> Thread | None:
         return self._threads_of.get(user_id, {}).get(conversation_id)

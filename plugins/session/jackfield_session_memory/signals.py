@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import anyio
-
 from jackfield import StoreUnavailable
+from jackfield.contracts.json_object import json_object, json_text
 from jackfield.contracts.session import Signal
-from jackfield_session_memory.jsonvalue import from_json, to_json
+from jackfield.contracts.signal_queue import SignalQueue
 from jackfield_session_memory.options import MemoryOptions
 
 _CHANNEL_BYTES: Final = 400
 
 
-class _Subscription:
-    """One listener. Iterating waits for the next signal; what it had no time for is dropped, oldest first."""
-
-    def __init__(self, max_waiting: int) -> None:
-        self._waiting: deque[tuple[int, str]] = deque(maxlen=max_waiting)
-        self._wake = anyio.Event()
-        self._closed = False
-
-    def offer(self, sequence: int, payload: str) -> None:
-        self._waiting.append((sequence, payload))
-        self._wake.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._wake.set()
-
-    def __aiter__(self) -> AsyncIterator[Signal]:
-        return self
-
-    async def __anext__(self) -> Signal:
-        while not self._waiting and not self._closed:
-            self._wake = anyio.Event()
-            await self._wake.wait()
-        if self._closed:
-            raise StopAsyncIteration
-        sequence, payload = self._waiting.popleft()
-        return Signal(sequence, from_json(payload))
-
-
 @dataclass(slots=True)
 class _Channel:
     sequence: int
-    subscriptions: list[_Subscription] = field(default_factory=list)
+    subscriptions: list[SignalQueue[str]] = field(default_factory=list)
 
 
 class MemorySignals:
@@ -64,7 +34,7 @@ class MemorySignals:
         self._listeners = 0
 
     async def publish(self, channel: str, payload: Mapping[str, Any]) -> int:
-        text = to_json(payload)
+        text = json_text(payload)
         there = self._channel(channel)
         there.sequence += 1
         for subscription in there.subscriptions:
@@ -80,7 +50,7 @@ class MemorySignals:
             raise StoreUnavailable(
                 f"The memory store has {self._listeners} listeners, and takes no more. Raise `max_channels`."
             )
-        subscription = _Subscription(self._max_waiting)
+        subscription = SignalQueue(self._max_waiting, json_object)
         there = self._channel(channel)
         there.subscriptions.append(subscription)
         self._listeners += 1

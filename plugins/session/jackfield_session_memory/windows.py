@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jackfield import StoreUnavailable
+from jackfield.contracts.json_object import json_object, preferences_text
 from jackfield.contracts.session import StoredMessage, Window
 from jackfield_session_memory.expiring import Bounds, ExpiringTable
-from jackfield_session_memory.jsonvalue import from_json, to_json
 from jackfield_session_memory.options import MemoryOptions
 
 _MESSAGE_BYTES: Final = 200
-_MAX_PREFERENCES_BYTES: Final = 4096
 _NONE: Final = "{}"
 """No preferences, as nearly every user has it."""
 
@@ -46,7 +45,7 @@ class MemoryWindows:
         kept = self._windows.get(key)
         if kept is None:
             return None
-        return Window(kept.messages, from_json(kept.preferences) if kept.preferences != _NONE else {})
+        return Window(kept.messages, json_object(kept.preferences) if kept.preferences != _NONE else {})
 
     async def touch(self, key: str, *, ttl_s: float) -> bool:
         return self._windows.touch(key, ttl_s)
@@ -55,12 +54,7 @@ class MemoryWindows:
         return self._windows.pop(key) is not None
 
     async def set_preferences(self, key: str, preferences: Mapping[str, Any], *, ttl_s: float) -> None:
-        text = to_json(preferences)
-        size_bytes = len(text.encode())
-        if size_bytes > _MAX_PREFERENCES_BYTES:
-            raise ValueError(
-                f"The preferences take {size_bytes} bytes as JSON; at most {_MAX_PREFERENCES_BYTES} are kept."
-            )
+        text = preferences_text(preferences)
         kept = self._windows.get(key) or _Kept()
         self._keep(key, _Kept(kept.messages, text), ttl_s)
 

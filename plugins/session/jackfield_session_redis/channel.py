@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 
-from jackfield.contracts.session import Signal
+from jackfield.contracts.signal_queue import SignalQueue
 from jackfield_session_redis.jsontext import from_json
 
 _NO_PAYLOAD: Final = b"{}"
 
 
-class Subscription:
-    """One listener. Iterating waits for the next signal; what it had no time for is dropped, oldest first."""
+class Subscription(SignalQueue[bytes]):
+    """One listener."""
 
     def __init__(self, max_waiting: int) -> None:
-        self._waiting: deque[tuple[int, bytes]] = deque(maxlen=max_waiting)
-        self._wake = anyio.Event()
-        self._closed = False
+        super().__init__(max_waiting, from_json)
         self.told = False
         """Whether it was ever offered a signal, so that a gap before the next one would show."""
 
-    def offer(self, number: int, payload: bytes) -> None:
+    def offer(self, sequence: int, payload: bytes) -> None:
         self.told = True
-        self._waiting.append((number, payload))
-        self._wake.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._wake.set()
-
-    def __aiter__(self) -> AsyncIterator[Signal]:
-        return self
-
-    async def __anext__(self) -> Signal:
-        while not self._waiting and not self._closed:
-            self._wake = anyio.Event()
-            await self._wake.wait()
-        if self._closed:
-            raise StopAsyncIteration
-        number, payload = self._waiting.popleft()
-        return Signal(number, from_json(payload))
+        super().offer(sequence, payload)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from jackfield.contracts.json_object import json_text
+
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -31,13 +33,8 @@ def to_json(value: Any) -> bytes:
 
 
 def to_json_object(value: Mapping[str, Any]) -> bytes:
-    """Give the JSON of a mapping.
-
-    :raises ValueError: when it has none, or is no mapping from text.
-    """
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ValueError("This is not a JSON object. Give a mapping whose keys are all text.")
-    return to_json(dict(value))
+    """Give the JSON of a mapping; raises as `json_text` does."""
+    return to_bytes(json_text(value))
 
 
 def from_json(data: bytes) -> Any:

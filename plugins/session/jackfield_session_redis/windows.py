@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from jackfield.contracts.json_object import preferences_text
 from jackfield.contracts.session import StoredMessage, Window
-from jackfield_session_redis.jsontext import from_json, to_bytes, to_json, to_json_object
+from jackfield_session_redis.jsontext import from_json, to_bytes, to_json
 from jackfield_session_redis.lifetimes import milliseconds
 from jackfield_session_redis.link import Link
 from jackfield_session_redis.script import Script
-
-_MAX_PREFERENCES_BYTES: Final = 4096
 
 _APPEND: Final = Script("""
 local window, most, ttl_ms = KEYS[1], tonumber(ARGV[1]), ARGV[2]
@@ -75,12 +74,7 @@ class RedisWindows:
         return bool(await self._link.run("UNLINK", self._window(key)) == 1)
 
     async def set_preferences(self, key: str, preferences: Mapping[str, Any], *, ttl_s: float) -> None:
-        packed = to_json_object(preferences)
-        if len(packed) > _MAX_PREFERENCES_BYTES:
-            raise ValueError(
-                f"The preferences take {len(packed)} bytes as JSON; at most "
-                f"{_MAX_PREFERENCES_BYTES} are kept."
-            )
+        packed = to_bytes(preferences_text(preferences))
         await self._link.script(_SET_PREFERENCES, [self._window(key)], packed, milliseconds(ttl_s))
 
     def _window(self, key: str) -> bytes:

@@ -8,10 +8,10 @@ from typing import Any, Final
 from sqlalchemy import Executable, UnicodeText, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from jackfield.contracts.json_object import json_object, json_text
 from jackfield.contracts.session import Conflict, User
 from jackfield_session_sql.address import Dialect
 from jackfield_session_sql.database import Database
-from jackfield_session_sql.jsontext import from_json, to_json
 from jackfield_session_sql.statements import upsert
 from jackfield_session_sql.tables import Identifier, user_settings, users
 
@@ -74,15 +74,15 @@ class SqlAccounts:
 
     async def settings(self, user_id: str) -> Mapping[str, Any]:
         rows = await self._database.read(SETTINGS, {"of_user": user_id})
-        return from_json(rows[0].settings) if rows else {}
+        return json_object(rows[0].settings) if rows else {}
 
     async def update_settings(self, user_id: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-        to_json(changes)  # refused before anything is held
+        json_text(changes)  # refused before anything is held
         async with self._database.transaction() as connection:
             found = (await connection.execute(self._open_settings, {"of_user": user_id})).one()
-            text = to_json({**from_json(found.settings), **changes})
+            text = json_text({**json_object(found.settings), **changes}, ascii_only=True)
             await connection.execute(SET_SETTINGS, {"of_user": user_id, "changed": text})
-        return from_json(text)
+        return json_object(text)
 
     async def _user(self, statement: Executable, parameters: dict[str, Any]) -> User | None:
         rows = await self._database.read(statement, parameters)

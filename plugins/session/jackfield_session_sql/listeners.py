@@ -2,50 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import anyio
 
-from jackfield.contracts.session import Signal
-from jackfield_session_sql.jsontext import from_json
-
-
-class Subscription:
-    """One listener. Iterating waits for the next signal; what it had no time for is dropped, oldest first."""
-
-    def __init__(self, max_waiting: int) -> None:
-        self._waiting: deque[tuple[int, str]] = deque(maxlen=max_waiting)
-        self._wake = anyio.Event()
-        self._closed = False
-
-    def offer(self, sequence: int, payload: str) -> None:
-        """Add a signal."""
-        self._waiting.append((sequence, payload))
-        self._wake.set()
-
-    def begin_after(self, sequence: int) -> None:
-        """Drop what was published before the listening began."""
-        while self._waiting and self._waiting[0][0] <= sequence:
-            self._waiting.popleft()
-
-    def close(self) -> None:
-        """End the iteration."""
-        self._closed = True
-        self._wake.set()
-
-    def __aiter__(self) -> AsyncIterator[Signal]:
-        return self
-
-    async def __anext__(self) -> Signal:
-        while not self._waiting and not self._closed:
-            self._wake = anyio.Event()
-            await self._wake.wait()
-        if self._closed:
-            raise StopAsyncIteration
-        sequence, payload = self._waiting.popleft()
-        return Signal(sequence, from_json(payload))
+from jackfield.contracts.json_object import json_object
+from jackfield.contracts.signal_queue import SignalQueue
 
 
 @dataclass(slots=True)
@@ -54,7 +16,7 @@ class Channel:
 
     told: int | None = None
     """Number of the last signal that was handed on; None until it is known where to begin."""
-    subscriptions: list[Subscription] = field(default_factory=list)
+    subscriptions: list[SignalQueue[str]] = field(default_factory=list)
 
     def tell(self, sequence: int, payload: str) -> None:
         """Hand on a signal unless it was."""
@@ -74,22 +36,22 @@ class Listeners:
         """Set when somebody should look: a channel is behind, or somebody began to listen."""
         self._max_waiting = max_waiting
 
-    def add(self, key: bytes) -> Subscription:
+    def add(self, key: bytes) -> SignalQueue[str]:
         """Begin to collect signals."""
-        subscription = Subscription(self._max_waiting)
+        subscription = SignalQueue(self._max_waiting, json_object)
         self.channels.setdefault(key, Channel()).subscriptions.append(subscription)
         return subscription
 
-    def begin(self, key: bytes, subscription: Subscription, head: int) -> None:
+    def begin(self, key: bytes, subscription: SignalQueue[str], head: int) -> None:
         """Listen to what comes after a signal."""
         channel = self.channels[key]
         if channel.told is None:
             channel.told = head
-        subscription.begin_after(head)
+        subscription.drop_until(head)  # published before the listening began
         self.behind.add(key)  # what was heard of until now could not be judged
         self.wake.set()
 
-    def remove(self, key: bytes, subscription: Subscription) -> None:
+    def remove(self, key: bytes, subscription: SignalQueue[str]) -> None:
         """End a listener."""
         subscription.close()
         channel = self.channels[key]

@@ -11,11 +11,11 @@ from typing import Any, Final
 import anyio
 from sqlalchemy import BigInteger, Executable, Integer, bindparam, insert, select, text
 
+from jackfield.contracts.json_object import json_text
 from jackfield.contracts.session import Signal
 from jackfield.errors import StoreUnavailable
 from jackfield_session_sql.address import Dialect
 from jackfield_session_sql.database import Database
-from jackfield_session_sql.jsontext import to_json
 from jackfield_session_sql.lifetime import in_ms
 from jackfield_session_sql.listeners import Listeners
 from jackfield_session_sql.options import SqlOptions
@@ -89,7 +89,7 @@ class SqlSignals:
         self._logger = logger
 
     async def publish(self, channel: str, payload: Mapping[str, Any]) -> int:
-        return await self._publish(digest(channel), to_json(payload))
+        return await self._publish(digest(channel), json_text(payload, ascii_only=True))
 
     async def _publish(self, key: bytes, json: str) -> int:
         async with self._database.transaction() as connection:

@@ -10,15 +10,13 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Executable, UnicodeText, bindparam, case, delete, select, update
 
+from jackfield.contracts.json_object import json_object, preferences_text
 from jackfield.contracts.session import StoredMessage, Window
 from jackfield_session_sql.address import Dialect
 from jackfield_session_sql.database import Database
-from jackfield_session_sql.jsontext import from_json, to_json
 from jackfield_session_sql.lifetime import in_ms
 from jackfield_session_sql.statements import after_ms, now_ms, upsert
 from jackfield_session_sql.tables import digest, windows
-
-_MAX_PREFERENCES_BYTES: Final = 4096
 
 _KEY: Final = windows.c.session_key
 _IS_KEY: Final = bindparam("key", type_=_KEY.type) == _KEY
@@ -101,7 +99,7 @@ class SqlWindows:
         if not rows:
             return None
         messages, preferences = rows[0]
-        return Window(tuple(map(_read, json.loads(messages))), from_json(preferences))
+        return Window(tuple(map(_read, json.loads(messages))), json_object(preferences))
 
     async def touch(self, key: str, *, ttl_s: float) -> bool:
         return await self._database.change(TOUCH, {"key": digest(key), "ttl_ms": in_ms(ttl_s)}) > 0
@@ -110,12 +108,7 @@ class SqlWindows:
         return await self._database.change(DELETE, {"key": digest(key)}) > 0
 
     async def set_preferences(self, key: str, preferences: Mapping[str, Any], *, ttl_s: float) -> None:
-        text = to_json(preferences)
-        size_bytes = len(json.dumps(dict(preferences), ensure_ascii=False, separators=(",", ":")).encode())
-        if size_bytes > _MAX_PREFERENCES_BYTES:
-            raise ValueError(
-                f"The preferences take {size_bytes} bytes as JSON; at most {_MAX_PREFERENCES_BYTES} are kept."
-            )
+        text = preferences_text(preferences, ascii_only=True)
         row = {"key": digest(key), "ttl_ms": in_ms(ttl_s), "generation": _new_generation()}
         await self._database.write(self._set_preferences, {**row, "preferences": text})
 
