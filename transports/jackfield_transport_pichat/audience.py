@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from jackfield.contracts.session import Signals
 from jackfield.errors import StoreUnavailable
 from jackfield.sockets import JsonSocket, encoded
-from jackfield_transport_pichat.changes import EVERYTHING, Change
+from jackfield_transport_pichat.changes import Change, everything
 from jackfield_transport_pichat.wire import Json
 
 _PAUSE_S: Final = 1.0
@@ -96,7 +96,7 @@ class Audience:
             waiting.append(change)
         else:
             waiting.clear()
-            waiting.append(EVERYTHING)
+            waiting.append(everything())
 
     def _tell(self, owner: str, frames: Sequence[Json], but: JsonSocket | None = None) -> None:
         room = self._rooms.get(owner)
@@ -113,15 +113,15 @@ class Audience:
         while waiting:
             change = waiting[0]
             try:
-                await self._signals.publish(owner, {**change.payload(), "by": self._id})
-            except StoreUnavailable as error:
-                if change is not EVERYTHING:
-                    self._logger.warning("other servers cannot be told of changes: %s", error)
+                await self._signals.publish(_channel(owner), {**change.payload(), "by": self._id})
+            except Exception as error:  # noqa: BLE001  # logged by _note; one user's trouble is no other's
+                if change.kind != "everything":
+                    self._note("other servers cannot be told of changes", error)
                 waiting.clear()
-                waiting.append(EVERYTHING)
+                waiting.append(everything())
                 await anyio.sleep(_PAUSE_S)
             else:
-                if waiting[0] is change:  # and not EVERYTHING, in its place
+                if waiting[0] is change:  # and was not replaced meanwhile
                     waiting.popleft()
         del self._unpublished[owner]
 
@@ -133,17 +133,17 @@ class Audience:
             started = False
             while True:
                 try:
-                    async with self._signals.subscribe(owner) as signals:
+                    async with self._signals.subscribe(_channel(owner)) as signals:
                         if started:
-                            await self._relay(owner, EVERYTHING)
+                            await self._relay(owner, everything())
                         else:
                             started = True
                             task_status.started(scope)
                         await self._follow(owner, signals)
-                except StoreUnavailable as error:
+                except Exception as error:  # logged by _note; one user's trouble is no other's
                     if not started:
                         raise
-                    self._logger.warning("changes on other servers cannot be heard of: %s", error)
+                    self._note("changes on other servers cannot be heard of", error)
                 await anyio.sleep(_PAUSE_S)
 
     async def _follow(self, owner: str, signals: AsyncIterator[Any]) -> None:
@@ -152,7 +152,7 @@ class Audience:
             missed = last is not None and signal.sequence != last + 1
             last = signal.sequence
             if missed:
-                await self._relay(owner, EVERYTHING)
+                await self._relay(owner, everything())
             elif (change := self._foreign(signal.payload)) is not None:
                 await self._relay(owner, change)
 
@@ -162,7 +162,16 @@ class Audience:
     async def _relay(self, owner: str, change: Change) -> None:
         self._tell(owner, await self._retell(owner, change))
 
+    def _note(self, what: str, error: Exception) -> None:
+        """Log a failure; of a store that is away the place in the code says nothing."""
+        trace = None if isinstance(error, StoreUnavailable) else error
+        self._logger.warning("%s: %s", what, error if trace is None else type(error).__name__, exc_info=trace)
+
     def _group(self) -> TaskGroup:
         if self._tasks is None:
             raise RuntimeError("the audience must run before anybody joins")
         return self._tasks
+
+
+def _channel(owner: str) -> str:
+    return f"pichat:{owner}"

@@ -32,5 +32,6 @@ class Change:
         return cls(kind, conversation, message)
 
 
-EVERYTHING: Final = Change("everything")
-"""Changes were missed: whoever is told reads everything again."""
+def everything() -> Change:
+    """Changes were missed: whoever is told reads everything again."""
+    return Change("everything")

@@ -27,8 +27,8 @@ Times = Mapping[Path, int]
 def serve_reloading(arguments: Sequence[str], settings: Sequence[Path]) -> int:
     """Serve until told to stop, and give the exit code.
 
-    `arguments` are those of the command; `settings` are files that are watched, there or not, beside the Python
-    code below this folder. A server that did not start is tried again with the next change.
+    `arguments` are those of the command; `settings` are files that are watched, there or not, beside the
+    Python code below this folder. A server that did not start is tried again with the next change.
     """
     return _Reloader(arguments, settings).run()
 
