@@ -55,8 +55,9 @@ class TurnLeases:
         """Renew what is held, until cancelled."""
         while True:
             await anyio.sleep(_RENEW_S)
-            for lease in list(self._held):
-                await self._renew(lease)
+            async with anyio.create_task_group() as tasks:  # a store that is slow is slow for each of them
+                for lease in list(self._held):
+                    tasks.start_soon(self._renew, lease)
 
     async def _renew(self, lease: Lease) -> None:
         try:

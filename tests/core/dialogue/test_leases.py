@@ -92,6 +92,35 @@ async def test_a_turn_that_takes_long_keeps_its_conversation(
         tasks.cancel_scope.cancel()
 
 
+async def test_turns_are_not_renewed_one_after_the_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        asked = 0
+        all_asked = anyio.Event()
+
+        async def lease(self, key: str, *, ttl_s: float) -> Lease | None:
+            return Lease(key, 1)
+
+        async def renew(self, lease: Lease, *, ttl_s: float) -> bool:
+            self.asked += 1
+            if self.asked == 3:
+                self.all_asked.set()
+            await self.all_asked.wait()
+            return True
+
+    shared: Any = Slow()
+    leases = TurnLeases(shared, stage.sessions)
+    monkeypatch.setattr("jackfield.dialogue.leases._RENEW_S", 0)
+    for key in ("a", "b", "c"):
+        await leases.take(key)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(leases.run)
+        with anyio.fail_after(1):
+            await shared.all_asked.wait()
+        tasks.cancel_scope.cancel()
+
+
 async def test_who_stops_waiting_leaves_no_place(stage: Stage) -> None:
     first, second = server(stage), server(stage)
     async with first.turn("k"):
