@@ -95,8 +95,9 @@ class ServiceSTT(WholeUtteranceSTT):
             text, confidence = _words(self._call(sound, **arguments))
         except self._library.UnknownValueError:  # there was nothing to understand
             text, confidence = "", None
-        except Exception as error:  # each engine has errors of its own
-            raise provider_error(self._options.engine, error) from error
+        except Exception as error:  # noqa: BLE001  # each engine has errors of its own
+            # Its words, and those of what is behind it, may quote what was sent or heard.
+            raise provider_error(self._options.engine, error) from None
         end_s = len(pcm) / _SAMPLE_BYTES / STT_RATE_HZ
         return Transcript(text, "final", end_s=end_s, confidence=confidence, language=language)
 

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import time
+import traceback
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -228,6 +229,15 @@ async def test_each_service_that_refuses_the_key_says_so(proxied: Service, engin
     with pytest.raises(ProviderUnauthorized, match=engine) as caught:
         await hear(build(engine=engine, **SERVICES[engine][0]))
     assert KEY not in str(caught.value)
+
+
+async def test_a_traceback_quotes_nothing_of_a_service(service: Service) -> None:
+    service.status = 400
+    with pytest.raises(ProviderError) as caught:
+        await hear(google(service))
+    told = "".join(traceback.format_exception(caught.value))
+    assert "Bad Request" not in told
+    assert "direct cause" not in told
 
 
 @pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="Needs openai.")
