@@ -24,6 +24,9 @@ STATUS_FIELDS = {
     "model",
 }
 
+ALMOST_100_MS = 95
+"""A sleep of 100 ms may end a little early, by the clock that measures."""
+
 
 @pytest.fixture(scope="module")
 def server(start: ServerFactory) -> TrialServer:
@@ -39,9 +42,9 @@ def test_the_status_after_an_answer_is_measured(server: TrialServer) -> None:
     assert set(slow) == STATUS_FIELDS
     assert (slow["tokens_used"], slow["prompt_tokens"], slow["completion_tokens"]) == (42, 30, 12)
     assert slow["model"] == "meter-1"
-    assert 100 <= slow["latency_ms"] < 2000
+    assert ALMOST_100_MS <= slow["latency_ms"] < 5000
     assert slow["latency"] == f"{slow['latency_ms']}ms"
-    assert quick["latency_ms"] < 100
+    assert quick["latency_ms"] < slow["latency_ms"]
 
 
 @pytest.mark.contract("CA-12")
@@ -50,9 +53,10 @@ def test_speed_and_the_first_token_are_measured(server: TrialServer) -> None:
         _, slow, _ = one.say("slow")
         _, quick, _ = one.say("quick")
 
-    assert 100 <= slow["first_token_ms"] <= slow["latency_ms"]
-    assert quick["first_token_ms"] < 100
-    assert 12 / 2 < slow["tokens_per_second"] <= 120 < quick["tokens_per_second"]
+    assert ALMOST_100_MS <= slow["first_token_ms"] <= slow["latency_ms"]
+    assert quick["first_token_ms"] < slow["first_token_ms"]
+    assert 12 / 5 < slow["tokens_per_second"] <= 12_000 / ALMOST_100_MS
+    assert quick["tokens_per_second"] > slow["tokens_per_second"]
 
 
 @pytest.mark.contract("CA-04", "CA-12")
@@ -63,7 +67,7 @@ def test_waiting_behind_another_message_is_latency_and_not_slowness(server: Tria
         _, status, _ = one.events("ai_response", "backend_status", "chat_history")
 
     assert status["latency_ms"] > 50
-    assert status["tokens_per_second"] > 120
+    assert status["tokens_per_second"] > 1.5 * 12_000 / status["latency_ms"]
 
 
 @pytest.mark.contract("CA-11", "CA-04")
