@@ -36,7 +36,8 @@ class Notifications:
         while True:
             try:
                 async with self._database.alone() as connection:
-                    closed = await self._listen(connection)
+                    with anyio.fail_after(_SIGN_OF_LIFE_S):  # the connection itself waits for ever
+                        closed = await self._listen(connection)
                     wait_s = _FIRST_WAIT_S
                     self._listeners.may_have_missed()
                     await self._stay(connection, closed)

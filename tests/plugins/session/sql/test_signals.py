@@ -9,9 +9,11 @@ import anyio
 import pytest
 from anyio import to_thread
 from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from jackfield.testing.session_signals import next_signal
 from jackfield_session_sql.database import Parameters
+from jackfield_session_sql.notifications import Notifications
 from jackfield_session_sql.signals import HEAD
 from jackfield_session_sql.store import PING, SqlStore
 from jackfield_session_sql.tables import digest
@@ -102,6 +104,27 @@ async def test_a_listener_whose_connection_was_lost_misses_nothing(
 
             await other.publish(name, {"after": True})
             assert (await next_signal(signals)).payload == {"after": True}
+
+
+async def test_a_connection_that_hangs_before_it_listens_is_given_up(
+    postgres: PostgresServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = Notifications._listen
+    begun = 0
+
+    async def hang_once(self: Notifications, connection: AsyncConnection) -> anyio.Event:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            await anyio.sleep_forever()
+        return await listen(self, connection)
+
+    monkeypatch.setattr(Notifications, "_listen", hang_once)
+    monkeypatch.setattr("jackfield_session_sql.notifications._SIGN_OF_LIFE_S", 0.5)
+    with postgres.database() as url:
+        async with make_store(url) as store, make_store(url) as other, store.subscribe(name) as signals:
+            await other.publish(name, {})
+            await next_signal(signals)
 
 
 async def test_what_is_published_while_somebody_begins_to_listen_is_heard(
