@@ -46,22 +46,14 @@ class Address:
             )
         if parts.scheme == "unix":
             return cls._socket(parts)
-        family, _, word = parts.scheme.partition("+")
-        if family not in ("redis", "rediss") or word not in _KINDS:
-            raise ValueError(
-                "The address begins with none of redis://, rediss://, unix://, redis+sentinel://, "
-                "rediss+sentinel://, redis+cluster:// and rediss+cluster://."
-            )
-        kind = _KINDS[word]
+        kind, tls = _scheme(parts.scheme)
         signed, _, places = parts.netloc.rpartition("@")
         username, password = _credentials(signed)
         hosts = tuple(_host(place, _PORTS[kind]) for place in places.split(","))
         if kind == "server" and len(hosts) > 1:
             raise ValueError("The address names several hosts. Say redis+sentinel:// or redis+cluster://.")
         service, database = _path(kind, parts.path)
-        return cls(
-            kind, hosts, "", service, database, tls=family == "rediss", username=username, password=password
-        )
+        return cls(kind, hosts, "", service, database, tls=tls, username=username, password=password)
 
     @classmethod
     def _socket(cls, parts: SplitResult) -> Self:
@@ -73,8 +65,9 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether nothing beyond this machine is talked to."""
-        return all(_is_loopback(host) for host, _port in self.hosts)
+        """Whether nothing beyond this machine is talked to, for certain: others may name servers anywhere."""
+        named = self.kind in ("server", "socket")
+        return named and all(_is_loopback(host) for host, _port in self.hosts)
 
     def __str__(self) -> str:
         """Name the place for a message."""
@@ -85,6 +78,17 @@ class Address:
             "sentinel": f'"{self.service}", watched by {places}',
             "cluster": f"the cluster of {places}",
         }.get(self.kind, places)
+
+
+def _scheme(scheme: str) -> tuple[Kind, bool]:
+    """Read what the address is of, and whether it is with TLS."""
+    family, _, word = scheme.partition("+")
+    if family not in ("redis", "rediss") or word not in _KINDS:
+        raise ValueError(
+            "The address begins with none of redis://, rediss://, unix://, redis+sentinel://, "
+            "rediss+sentinel://, redis+cluster:// and rediss+cluster://."
+        )
+    return _KINDS[word], family == "rediss"
 
 
 def _credentials(signed: str) -> tuple[str | None, str | None]:

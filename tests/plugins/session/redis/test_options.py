@@ -99,6 +99,8 @@ def test_nothing_that_is_shown_tells_who_signs_in(kind: str) -> None:
         ("unix:///socket", False),
         ("redis://127.0.0.1", False),
         ("redis://a", True),
+        ("redis+sentinel://127.0.0.1/main", True),
+        ("redis+cluster://127.0.0.1", True),
     ],
 )
 def test_a_redis_on_this_machine_needs_no_network(url: str, network: bool) -> None:
