@@ -23,6 +23,7 @@ from typing import Any, Final
 import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
+from websockets.sync.client import connect
 
 from jackfield.contracts.session import Records, Shared, Signals, Windows
 from jackfield.contracts.tts import IncrementalTTS
@@ -82,6 +83,8 @@ class Swap:
     clip: Callable[[], bytes] = QUESTION.read_bytes
     sign_in: Callable[[httpx.Client], tuple[str, str]] = field(default=lambda client: ("default", KEY))
     """Gives a user's id, and the token that proves it."""
+    talk: Callable[[ServerProcess], str] | None = None
+    """Says the sentence through a door that is mounted at /door, and gives the answer."""
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.use}"
@@ -108,6 +111,31 @@ def with_account(client: httpx.Client) -> tuple[str, str]:
 def with_wallet(client: httpx.Client) -> tuple[str, str]:
     wallet = Wallet()
     return wallet.address, wallet.sign_in(client)
+
+
+def through_chat_app(server: ServerProcess) -> str:
+    with connect(f"{server.url.replace('http', 'ws')}/door/ws/chat") as socket:
+        socket.send(json.dumps({"message": SENTENCE}))
+        answer: str = json.loads(socket.recv(10))["message"]
+        return answer
+
+
+def through_pichat(server: ServerProcess) -> str:
+    with connect(f"{server.url.replace('http', 'ws')}/door/ws") as socket:
+        socket.send('{"action": "create_conversation"}')
+        conversation = json.loads(socket.recv(10))["payload"]["conversation"]["id"]
+        message = {"conversation_id": conversation, "content": SENTENCE}
+        socket.send(json.dumps({"action": "send_message", "payload": message}))
+        while (frame := json.loads(socket.recv(10)))["action"] != "assistant_message":
+            assert frame["action"] == "message_created"
+        answer: str = frame["payload"]["message"]["content"]
+        return answer
+
+
+def through_smart_proxy(server: ServerProcess) -> str:
+    form = {"message": SENTENCE, "type": "text", "sessionId": "s", "userId": "u", "username": "U"}
+    answer: str = server.client.post("/door/chat", data=form).raise_for_status().json()["message"]
+    return answer
 
 
 SWAPS: Final = (
@@ -154,10 +182,17 @@ SWAPS: Final = (
     Swap("extension", "chaos"),
     Swap("extension", "clamav", scanner),
     Swap("vad", "silero"),
+    Swap("transport", "chat_app", talk=through_chat_app),
+    Swap("transport", "pichat", talk=through_pichat),
     Swap("transport", "relay_chat"),
+    Swap(
+        "transport",
+        "smart_proxy",
+        lambda services: {"backend": {"url": "http://127.0.0.1:9"}, "fallback": {"use": "assistant"}},
+        talk=through_smart_proxy,
+    ),
     Swap("transport", "voice_socket"),
 )
-ON_CALLS: Final = ("vad", "transport")
 
 
 async def openai_service(asked: Asked, reply: Reply) -> None:
@@ -226,7 +261,7 @@ def configuration(swap: Swap, services: Services) -> str:
     """A configuration with the plugin in its place."""
     options = dict(swap.options(services))
     sections = {kind: dict(section) for kind, section in BASE.items()}
-    doors = [{"use": "relay_chat"}]
+    doors: list[Mapping[str, Any]] = [{"use": "relay_chat"}]
     if swap.kind in BASE:
         sections[swap.kind] = {"use": swap.use, "options": options}
     elif swap.kind == "auth":
@@ -234,8 +269,10 @@ def configuration(swap: Swap, services: Services) -> str:
         doors = [{"use": "relay_chat", "auth": "users"}]
     elif swap.kind == "vad":
         sections["vad"] = {"use": swap.use, "options": options}
-    if swap.kind in ON_CALLS:
+    if swap.kind == "vad" or swap.use == "voice_socket":
         doors = [{"use": "voice_socket"}, {"use": "relay_chat"}]
+    elif swap.talk:
+        doors = [{"use": swap.use, "mount": "/door", "options": options}, {"use": "relay_chat"}]
     lines = [f"{name} = {toml(section)}" for name, section in sections.items()]
     lines.append(f"transport = [{', '.join(toml(door) for door in doors)}]")
     if swap.kind == "extension":
@@ -257,7 +294,9 @@ def test_a_conversation_goes_through_it(swap: Swap, services: Services, tmp_path
             assert answer.json()["message"].strip()
         clip: httpx.Response = server.client.get(answer.json()["audioUrl"])
         assert len(clip.content) > 500
-        if swap.kind in ON_CALLS:
+        if swap.talk:
+            assert swap.talk(server) == SENTENCE
+        elif swap.kind in ("vad", "transport") and swap.use != "relay_chat":
             assert_it_talks(server)
 
 

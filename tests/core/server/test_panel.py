@@ -269,17 +269,3 @@ async def test_only_trusted_proxies_say_whose_request_it_is() -> None:
 
     assert await statuses(["127.0.0.1"]) == [200, 200]
     assert await statuses(["192.0.2.0/24"]) == [200, 429]
-
-
-@pytest.mark.parametrize("auth", [None, "tokens"])
-async def test_a_door_is_told_whether_it_authenticates_and_the_address_of_the_server(
-    auth: str | None,
-) -> None:
-    told: list[tuple[bool, str]] = []
-
-    def note(_router: APIRouter, panel: Panel) -> None:
-        told.append((panel.authenticates, panel.settings.public_url))
-
-    config = {"server": {"public_url": "https://chat.example/"}, "auth": {"tokens": {"use": "trial"}}}
-    async with serving(assembly(door(note, auth=auth), auths={"tokens": Tokens()}, config=config)):
-        assert told == [(auth is not None, "https://chat.example")]
