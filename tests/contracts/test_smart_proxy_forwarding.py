@@ -169,17 +169,16 @@ def test_a_backend_that_cannot_serve_is_stood_in_for(
 @pytest.mark.contract("SP-15", "SP-03")
 @pytest.mark.parametrize("status", [404, 405])
 def test_something_else_in_the_backends_place_is_stood_in_for_with_one_warning(
-    backend: Backend, start: ServerFactory, status: int
+    proxy: TrialServer, backend: Backend, status: int
 ) -> None:
-    proxy = before(backend, start, f"foreign-{status}")
+    told_before = len(proxy.output())
     with backend.answering(Reply(status, {"detail": "Not Found"})):
         sources = set()
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + 5
         while len(backend.seen) < 3 and time.monotonic() < deadline:
             sources.add(proxy.chat().headers["x-jackfield-source"])
-    backend.seen.clear()
     assert sources == {"fallback"}
-    assert proxy.output().count("something else is listening there") == 1
+    assert proxy.output()[told_before:].count("something else is listening there") == 1
 
 
 @pytest.mark.contract("SP-15")
@@ -244,7 +243,7 @@ def test_a_hanging_backend_holds_nobody_longer_than_its_time(proxy: TrialServer,
 
 
 @pytest.mark.contract("SP-29")
-def test_a_backend_that_dribbles_its_answer_holds_nobody_either(tmp_path: Path, start: ServerFactory) -> None:
+def test_a_backend_that_dribbles_its_answer_holds_nobody_either(start: ServerFactory) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     with listener, ThreadPoolExecutor(1) as pool:
         pool.submit(_dribble, listener)

@@ -119,7 +119,7 @@ def test_an_address_that_only_looks_like_the_backends_does_not_lead_elsewhere(
 
 @pytest.mark.contract("SP-30")
 def test_a_spoken_answer_that_redirects_is_not_followed(
-    backend: Backend, proxy: TrialServer, webm: bytes, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, proxy: TrialServer, webm: bytes
 ) -> None:
     with Backend() as elsewhere:
         backend.health, before_it = Reply(302, b"", {"Location": f"{elsewhere.url}/a.mp3"}), backend.health
