@@ -7,13 +7,17 @@ from typing import Final
 
 LEAST_CHARS: Final = 16
 _PLACEHOLDER: Final = re.compile(
-    r"(?i)(your[-_ ]|<your|change[-_ ]?me|placeholder|example|secret[-_ ]?key|insecure|password|todo|xxx)"
+    r"[<\[{]?(your|my|change|replace|insert|enter|placeholder|example|secret[-_ ]?key|insecure|password"
+    r"|todo|xxx)"
+    r"[a-z]*([-_ .][a-z]+)*[>\]}]?\d{0,4}"
 )
+"""Words, perhaps with a few digits behind them; a random secret has more digits, or capitals in its midst."""
 
 
 def is_placeholder(secret: str) -> bool:
     """Whether a text only stands where a secret belongs: `your_secure_token_here`."""
-    return bool(_PLACEHOLDER.match(secret)) or len(set(secret)) < LEAST_CHARS // 4
+    plain = secret.lower() if secret.isupper() else secret
+    return bool(_PLACEHOLDER.fullmatch(plain)) or len(set(secret)) < LEAST_CHARS // 4
 
 
 def weakness(secret: str) -> str | None:
