@@ -23,6 +23,7 @@ class Pichat:
     """The door."""
 
     def __init__(self, options: PichatOptions, site: Site) -> None:
+        self.max_frame_bytes = options.max_frame_bytes
         self._options = options
         self._site = site
         self._service: Service | None = None

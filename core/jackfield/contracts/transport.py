@@ -63,3 +63,11 @@ class PatientReporter(HealthReporter, Protocol):
 
     health_s: float
     """Seconds that it may take."""
+
+
+@runtime_checkable
+class LargeFrames(Protocol):
+    """A transport whose WebSockets take messages of more than a mebibyte; optional."""
+
+    max_frame_bytes: int
+    """Size of the largest, in bytes. Somewhat more comes through, so that the door can say why it refuses."""

@@ -11,9 +11,10 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.middleware.cors import CORSMiddleware
 
-from jackfield.assembly import Assembly, Built
+from jackfield.assembly import Assembly, Built, Door
 from jackfield.config.sections import ServerSection
 from jackfield.contracts.auth import AuthRoutes
+from jackfield.contracts.transport import LargeFrames
 from jackfield.errors import ConfigError, Problem
 from jackfield.server.errors import add_error_handlers
 from jackfield.server.guard import Guard
@@ -42,7 +43,8 @@ _EXPOSED = [
 def create_app(assembly: Assembly) -> FastAPI:
     """Make the application of an assembly; nothing is opened before its lifespan begins.
 
-    `app.state.in_flight` holds the requests that are being answered.
+    `app.state.in_flight` holds the requests that are being answered, `app.state.max_frame_bytes` the largest
+    WebSocket message that a door asks for.
 
     :raises ConfigError: with everything that can be told before the start: doors open to everybody, weak
         secrets, routes that overlap, parts that are missing.
@@ -100,6 +102,7 @@ class _Builder:
         add_error_handlers(app)
         self._add_layers(app)
         app.state.in_flight = self._in_flight
+        app.state.max_frame_bytes = max(map(_frame_bytes, self._assembly.doors), default=0)
         return app
 
     def _empty_app(self) -> FastAPI:
@@ -196,6 +199,11 @@ class _Builder:
         if known:
             held = self._metrics.gauge("jackfield_store_bytes", "Bytes that the session stores hold.")
             held.set(sum(known))
+
+
+def _frame_bytes(door: Door) -> int:
+    transport = door.transport.object
+    return transport.max_frame_bytes if isinstance(transport, LargeFrames) else 0
 
 
 def _shows_metrics(server: ServerSection) -> bool:

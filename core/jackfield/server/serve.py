@@ -34,8 +34,9 @@ PROBLEM: Final = 2
 INTERRUPTED: Final = 130
 """Ctrl-C."""
 _BACKSTOP_S: Final = 5
-MAX_SOCKET_BYTES: Final = 17 * 1024 * 1024
-"""Of one WebSocket message, after decompression. Doors may allow less, and say why they refuse it."""
+MAX_SOCKET_BYTES: Final = 1024 * 1024
+"""Of one WebSocket message, after decompression; so much more where a door takes large ones. Doors may allow
+less, and say why they refuse it."""
 
 
 def serve(config: Config, *, ready: Callable[[str], None] | None = None) -> int:
@@ -198,7 +199,7 @@ def uvicorn_config(config: Config, app: FastAPI) -> uvicorn.Config:
         app,
         http="httptools",
         ws=GatheringWebSocketProtocol,
-        ws_max_size=MAX_SOCKET_BYTES,
+        ws_max_size=_max_socket_bytes(app),
         ws_per_message_deflate=server.websocket_compression,
         lifespan="off",  # the lifespan is entered here, so that its errors stay errors
         log_config=None,
@@ -217,6 +218,11 @@ def uvicorn_config(config: Config, app: FastAPI) -> uvicorn.Config:
         message = f"The certificate and its key cannot be used: {type(error).__name__}."
         raise ConfigError([Problem("server.tls_cert", message, "Name a PEM pair that fits.")]) from error
     return settings
+
+
+def _max_socket_bytes(app: FastAPI) -> int:
+    largest: int = app.state.max_frame_bytes
+    return largest + MAX_SOCKET_BYTES if largest > MAX_SOCKET_BYTES else MAX_SOCKET_BYTES
 
 
 def _address(config: Config, listener: socket.socket) -> str:
