@@ -135,6 +135,20 @@ def test_what_a_route_changes_is_told_at_another_server(replicas: tuple[TrialSer
         assert device.next()["action"] == "conversation_deleted"
 
 
+@pytest.mark.contract("PI-07", "PI-41")
+@pytest.mark.timeout(120)
+def test_messages_that_are_sent_at_once_keep_their_order(replicas: tuple[TrialServer, TrialServer]) -> None:
+    with Device(replicas[0]) as device:
+        conversation = device.conversation()
+        for number in range(9):
+            payload = {"conversation_id": conversation, "content": str(number)}
+            device.send("send_message", payload, request_id=str(number))
+        frames = [device.next() for _ in range(18)]
+    for action in ("message_created", "assistant_message"):
+        order = [frame["request_id"] for frame in frames if frame["action"] == action]
+        assert order == [str(number) for number in range(9)]
+
+
 @pytest.mark.contract("PI-16")
 @pytest.mark.timeout(120)
 def test_after_a_time_without_the_store_sockets_are_told_everything_anew(tmp_path: Path) -> None:
