@@ -109,7 +109,9 @@ async def test_a_clamd_that_went_away_and_came_back(tmp_path: Path) -> None:
         assert await found.scan(upload(b"clean"))
 
 
-@pytest.mark.parametrize("address", [f"tcp://127.0.0.1:{free_port()}", "unix:///nowhere/clamd.ctl"])
+@pytest.mark.parametrize(
+    "address", [f"tcp://127.0.0.1:{free_port()}", "unix:///nowhere/clamd.ctl"], ids=["tcp", "unix"]
+)
 async def test_without_clamd_uploads_may_be_let_in(address: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ProviderUnavailable):
         await scanner(address).scan(upload(EICAR))
