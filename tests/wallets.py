@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import httpx
+
+# First: it undoes what eth_account does to the whole process.
+import jackfield_auth_wallet.signature  # noqa: F401  # isort: skip
 from eth_account import Account
 from eth_account.messages import encode_defunct
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Final
 
-from eth_account import Account
-from eth_account.messages import encode_defunct
-from eth_keys.exceptions import BadSignature
-from eth_utils.exceptions import ValidationError
+# py_ecc, below these, raises the limit of recursion a hundredfold while it is imported: JSON of a client
+# that is nested deep enough would then end the process.
+_RECURSION: Final = sys.getrecursionlimit()
+
+from eth_account import Account  # noqa: E402
+from eth_account.messages import encode_defunct  # noqa: E402
+from eth_keys.exceptions import BadSignature  # noqa: E402
+from eth_utils.exceptions import ValidationError  # noqa: E402
+
+sys.setrecursionlimit(_RECURSION)
 
 _OF_ONE_KEY: Final = re.compile(r"0x[0-9A-Fa-f]{130}")
 
