@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tomllib
 from collections.abc import Generator
 from fnmatch import fnmatch
@@ -15,7 +16,12 @@ ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers of this suite."""
+    """Declare the markers of this suite, and let Ctrl-C reach what the tests start.
+
+    A process that was started in the background ignores Ctrl-C, and so would its children.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     text = "contract(*ids): names the requirements of a contract, three at most, that the test holds."
     config.addinivalue_line("markers", text)
 

@@ -101,6 +101,7 @@ def echoed(seen: Seen) -> Reply:
 class _Handler(BaseHTTPRequestHandler):
     server: Backend
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written apart, and the second would wait
 
     def do_GET(self) -> None:
         self.server.got.append(self.path)
