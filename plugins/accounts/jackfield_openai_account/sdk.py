@@ -13,6 +13,7 @@ import openai
 
 from jackfield.errors import ProviderBadReply, ProviderError, ProviderTimedOut, ProviderUnavailable
 from jackfield.services import Key, ServiceOptions, host_of, is_on_this_machine, refusal
+from jackfield_openai_account import AccountOptions
 
 _NO_KEY: Final = "none"
 """Sent to servers that need no key: the SDK insists on one."""
@@ -47,6 +48,11 @@ def client_of(
     # Given to the constructor, None would mean the SDK's own environment variables.
     client.organization, client.project = organization, project
     return client
+
+
+def openai_client(options: AccountOptions) -> openai.AsyncOpenAI:
+    """A client of OpenAI or of a compatible server."""
+    return client_of(options, options.base_url, options.api_key, options.organization, options.project)
 
 
 def extra_headers(options: ServiceOptions) -> dict[str, str]:

@@ -44,8 +44,8 @@ def plugin_info() -> PluginInfo:
 @hookimpl
 def make_llm(options: OpenAIOptions, site: Site) -> ChatLLM:
     """Build the model; its client is opened when it is entered."""
-    from jackfield_llm_openai.client import openai_client
     from jackfield_llm_openai.llm import ChatLLM
+    from jackfield_openai_account.sdk import openai_client
 
     return ChatLLM(
         options,

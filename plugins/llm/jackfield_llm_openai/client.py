@@ -1,16 +1,11 @@
-"""The clients of both plugins."""
+"""The client of Azure OpenAI."""
 
 from __future__ import annotations
 
 import openai
 
-from jackfield_llm_openai.options import AzureOpenAIOptions, OpenAIOptions
+from jackfield_llm_openai.options import AzureOpenAIOptions
 from jackfield_openai_account.sdk import client_of, extra_headers, http_client
-
-
-def openai_client(options: OpenAIOptions) -> openai.AsyncOpenAI:
-    """A client of OpenAI or of a compatible server."""
-    return client_of(options, options.base_url, options.api_key, options.organization, options.project)
 
 
 def azure_client(options: AzureOpenAIOptions) -> openai.AsyncOpenAI:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from types import TracebackType
-from typing import Final, Self
+from functools import partial
+from typing import Final
 
 import anyio
 import httpx2
 import openai
-from anyio import to_thread
 
 from jackfield.contracts.llm import GenerationRequest, LLMOutput, Message
 from jackfield.errors import ProviderBadReply, ProviderUnavailable
@@ -22,15 +21,15 @@ from jackfield_llm_openai.answer import Answer
 from jackfield_llm_openai.body import chat_body
 from jackfield_llm_openai.events import EventReader
 from jackfield_llm_openai.options import ChatOptions, MaxTokensField
-from jackfield_openai_account.sdk import is_hang_up, provider_error, sdk_errors
+from jackfield_openai_account.connected import CLOSING_S, Connected, post_streamed
+from jackfield_openai_account.sdk import provider_error
 
 _DRAIN_S: Final = 0.1
 """Longest wait for the end of a body whose last event has come; then the connection is not used again."""
-_CLOSING_S: Final = 5.0
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 
 
-class ChatLLM:
+class ChatLLM(Connected):
     """A model behind the chat completions of OpenAI, Azure OpenAI or a compatible server."""
 
     def __init__(
@@ -42,26 +41,11 @@ class ChatLLM:
         provider: str,
         max_tokens_field: MaxTokensField,
     ) -> None:
+        super().__init__(connect)
         self._options = options
-        self._connect = connect
         self._model = model
         self._provider = provider
         self._max_tokens_field = max_tokens_field
-        self._client: openai.AsyncOpenAI | None = None
-        self._has_answered = False
-
-    async def __aenter__(self) -> Self:
-        self._client = await to_thread.run_sync(self._connect)
-        self._errors = sdk_errors()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            with anyio.move_on_after(_CLOSING_S, shield=True):
-                await client.close()
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[LLMOutput, None]:
         """See `jackfield.contracts.llm.LLM.generate`."""
@@ -70,7 +54,7 @@ class ChatLLM:
         body = chat_body(request, self._options, self._model, self._max_tokens_field)
         answer = Answer(self._model, self._provider)
         try:
-            response = await self._send(self._client, body)
+            response = await self._send(partial(post_streamed, self._client, "/chat/completions", body))
             async with aclosing(_texts(response, answer)) as texts:
                 async for text in texts:
                     yield text
@@ -92,22 +76,6 @@ class ChatLLM:
             async for _output in outputs:
                 pass
 
-    async def _send(self, client: openai.AsyncOpenAI, body: dict[str, object]) -> httpx2.Response:
-        try:
-            return await self._post(client, body)
-        except openai.APIConnectionError as error:
-            if not (self._has_answered and is_hang_up(error)):
-                raise
-        # Servers close kept connections when they like, some after every answer: what was sent at that
-        # moment is sent once more, on a new one.
-        return await self._post(client, body)
-
-    async def _post(self, client: openai.AsyncOpenAI, body: dict[str, object]) -> httpx2.Response:
-        streamed = True  # not the literal: with that the SDK promises its own stream, which is not asked for
-        response = await client.post("/chat/completions", cast_to=httpx2.Response, body=body, stream=streamed)
-        assert isinstance(response, httpx2.Response)
-        return response
-
 
 async def _texts(response: httpx2.Response, answer: Answer) -> AsyncGenerator[str, None]:
     """Let `answer` read the body, and give the texts in it."""
@@ -126,7 +94,7 @@ async def _texts(response: httpx2.Response, answer: Answer) -> AsyncGenerator[st
                     await _drain(portions)
                     return
     finally:
-        with anyio.move_on_after(_CLOSING_S, shield=True):
+        with anyio.move_on_after(CLOSING_S, shield=True):
             await response.aclose()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from types import TracebackType
-from typing import Final, Self
+from functools import partial
+from typing import Final
 
 import anyio
 import httpx2
@@ -14,35 +14,21 @@ from anyio import to_thread
 
 from jackfield.contracts.tts import SpeechSettings, TTSOutput, Voice
 from jackfield.errors import ProviderBadReply, ProviderUnavailable
-from jackfield_openai_account.sdk import client_of, is_hang_up, provider_error, sdk_errors
+from jackfield_openai_account.connected import CLOSING_S, Connected, post_streamed
+from jackfield_openai_account.sdk import openai_client, provider_error
 from jackfield_tts_openai.options import OpenAITTSOptions
 from jackfield_tts_openai.sound import SoundReader
 
-_CLOSING_S: Final = 5.0
 _SLOWEST: Final = 0.25
 _FASTEST: Final = 4.0
 
 
-class OpenAITTS:
+class OpenAITTS(Connected):
     """Voices of a service. An async context manager: entering opens the client."""
 
     def __init__(self, options: OpenAITTSOptions) -> None:
+        super().__init__(partial(openai_client, options))
         self._options = options
-        self._client: openai.AsyncOpenAI | None = None
-        self._has_answered = False
-
-    async def __aenter__(self) -> Self:
-        self._client = await to_thread.run_sync(self._connect)
-        self._errors = sdk_errors()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            with anyio.move_on_after(_CLOSING_S, shield=True):
-                await client.close()
 
     def rate_hz(self, voice: Voice) -> int:
         return self._options.rate_hz
@@ -61,7 +47,8 @@ class OpenAITTS:
         """Give the sound of one request."""
         has_sound = False
         try:
-            async with aclosing(self._sound(await self._send(client, body))) as sound:
+            response = await self._send(partial(post_streamed, client, "/audio/speech", body))
+            async with aclosing(self._sound(response)) as sound:
                 async for pcm in sound:
                     has_sound = True
                     yield pcm
@@ -90,21 +77,8 @@ class OpenAITTS:
             if pcm:
                 yield pcm
         finally:
-            with anyio.move_on_after(_CLOSING_S, shield=True):
+            with anyio.move_on_after(CLOSING_S, shield=True):
                 await response.aclose()
-
-    async def _send(self, client: openai.AsyncOpenAI, body: dict[str, object]) -> httpx2.Response:
-        try:
-            return await _post(client, body)
-        except openai.APIConnectionError as error:
-            if not (self._has_answered and is_hang_up(error)):
-                raise
-        # A kept connection that the server closed at that moment; now on a new one.
-        return await _post(client, body)
-
-    def _connect(self) -> openai.AsyncOpenAI:
-        options = self._options
-        return client_of(options, options.base_url, options.api_key, options.organization, options.project)
 
     def _body(self, text: str, settings: SpeechSettings) -> dict[str, object]:
         options, voice = self._options, settings.voice
@@ -120,13 +94,6 @@ class OpenAITTS:
         if (instructions := options.told(voice)) is not None:
             body["instructions"] = instructions
         return body | options.extra_body
-
-
-async def _post(client: openai.AsyncOpenAI, body: dict[str, object]) -> httpx2.Response:
-    streamed = True  # not the literal: with that the SDK promises its own stream, which is not asked for
-    response = await client.post("/audio/speech", cast_to=httpx2.Response, body=body, stream=streamed)
-    assert isinstance(response, httpx2.Response)
-    return response
 
 
 def _parts(text: str, max_chars: int) -> Iterator[str]:
