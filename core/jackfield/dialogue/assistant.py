@@ -51,7 +51,8 @@ class DialogueAssistant:
         self._sessions = sessions
         self._scenarios = scenarios
         self._language = config.assistant.language
-        self.leases: Final = _leases(assembly, sessions)
+        common = sessions.common
+        self.leases: Final = None if common is None else TurnLeases(common, sessions)
         self.order: Final = TurnOrder(config.limits.waiting_turns, self.leases)
         self._recorder = Recorder(sessions)
         self._runner = TurnRunner(assembly, sessions, metrics, publish)
@@ -205,11 +206,3 @@ class DialogueAssistant:
                         await pieces_out.send(piece)
             for piece in pieces.end():
                 await pieces_out.send(piece)
-
-
-def _leases(assembly: Assembly, sessions: SessionService) -> TurnLeases | None:
-    """What keeps turns apart from those of other servers, where there may be any."""
-    store = assembly.stores.get("shared")
-    if store is None or not store.capabilities.replicated or sessions.shared is None:
-        return None
-    return TurnLeases(sessions.shared, sessions)

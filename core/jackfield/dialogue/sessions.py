@@ -26,9 +26,8 @@ from jackfield.contracts.session import (
 from jackfield.contracts.turn import ConversationRef
 from jackfield.dialogue.encryption import Cipher, EncryptedShared, EncryptedWindows, keys_of
 from jackfield.dialogue.lifetimes import Lifetimes
-from jackfield.errors import ProviderTimedOut, StoreUnavailable
 from jackfield.plugin import Role
-from jackfield.resilience.guard import in_time
+from jackfield.resilience.guard import store_in_time
 
 T = TypeVar("T")
 
@@ -64,6 +63,9 @@ class SessionService:
         self.shared = cast("Shared | None", found.get("shared"))
         if settings.encryption_key:
             self._encrypt(Cipher(keys_of(settings.encryption_key)))
+        store = stores.get("shared")
+        self.common = self.shared if store is not None and store.capabilities.replicated else None
+        """What is shared with other servers too, where there may be any."""
         self._secret = secret
         self._issuing_key = secret or secrets.token_bytes(32)
         self._settings = settings
@@ -173,10 +175,7 @@ class SessionService:
 
         :raises StoreUnavailable: when it does not answer.
         """
-        try:
-            return await in_time(answer, self._store_s)
-        except (ProviderTimedOut, TimeoutError) as error:
-            raise StoreUnavailable("the session store did not answer in time") from error
+        return await store_in_time(answer, self._store_s)
 
 
 def _joined(*parts: str) -> bytes:

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import anyio
 
-from jackfield.errors import ProviderError
+from jackfield.errors import ProviderError, ProviderTimedOut, StoreUnavailable
 from jackfield.resilience.retry import wait_before_retry
 from jackfield.resilience.watch import Patience, Watch
 
-__all__ = ["Patience", "guard", "in_time"]
+__all__ = ["Patience", "guard", "in_time", "store_in_time"]
 
 T = TypeVar("T")
 
@@ -84,3 +84,14 @@ async def in_time(answer: Awaitable[T], limit_s: float) -> T:
         return found
     finally:
         watch.stop()
+
+
+async def store_in_time(answer: Awaitable[T], limit_s: float) -> T:
+    """Give what a session store answers.
+
+    :raises StoreUnavailable: when it takes longer, or says itself that it took too long.
+    """
+    try:
+        return await in_time(answer, limit_s)
+    except (ProviderTimedOut, TimeoutError) as error:
+        raise StoreUnavailable("the session store did not answer in time") from error

@@ -6,8 +6,7 @@ import math
 import time
 
 from jackfield.contracts.session import Shared
-from jackfield.errors import ProviderTimedOut, StoreUnavailable
-from jackfield.resilience.guard import in_time
+from jackfield.resilience.guard import store_in_time
 
 
 class SharedCounters:
@@ -41,10 +40,7 @@ class SharedCounters:
         return before, left_s, now, left_s + expiry
 
     async def _count(self, name: str, expiry: int, by: int) -> int:
-        try:
-            return await in_time(self._shared.count(name, ttl_s=2 * expiry, by=by), self._store_s)
-        except ProviderTimedOut as error:
-            raise StoreUnavailable("the session store did not answer in time") from error
+        return await store_in_time(self._shared.count(name, ttl_s=2 * expiry, by=by), self._store_s)
 
 
 def _name(key: str, number: float) -> str:
