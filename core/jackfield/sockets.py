@@ -17,20 +17,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.panel import Panel
 from jackfield.errors import ProtocolError, StoreUnavailable
 
-BEARER: Final = "jackfield.bearer"
+_BEARER: Final = "jackfield.bearer"
 """The subprotocol before the one that is a token: browsers can set no header on a WebSocket."""
 
 NORMAL: Final = 1000
 POLICY: Final = 1008
 TOO_LARGE: Final = 1009
 INTERNAL: Final = 1011
-_CODES: Final[Mapping[int, int]] = {
+CLOSE_CODES: Final[Mapping[int, int]] = {
     401: 4401,
     403: 4403,
     404: 4404,
@@ -56,7 +57,19 @@ _NO_STORE: Final = ProtocolError(503, "store_unavailable", "The conversations ca
 
 def close_code(error: ProtocolError) -> int:
     """The code with which a socket is closed because of an error; 1008 for what has none of its own."""
-    return _CODES.get(error.status, POLICY)
+    return CLOSE_CODES.get(error.status, POLICY)
+
+
+def offered_token(connection: HTTPConnection) -> str:
+    """The token of a WebSocket that offers the subprotocols `jackfield.bearer, TOKEN`; empty without one."""
+    offered = connection.scope.get("subprotocols", ())
+    return offered[1] if len(offered) > 1 and offered[0] == _BEARER else ""
+
+
+async def accept(websocket: WebSocket) -> None:
+    """Accept a WebSocket, with the subprotocol that goes before a token if it was offered."""
+    offered = websocket.scope.get("subprotocols", ())
+    await websocket.accept(_BEARER if _BEARER in offered else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +189,14 @@ async def open_socket(websocket: WebSocket, panel: Panel, rules: SocketRules) ->
     not signed in, comes from a foreign page or asks too often gets one error and a close code, and so does a
     client for which a ProtocolError is raised inside. That is raised again, so that it is counted.
     """
-    offered = websocket.scope.get("subprotocols", ())
-    await websocket.accept(BEARER if BEARER in offered else None)
+    await accept(websocket)
     socket = JsonSocket(websocket, rules)
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(socket.send_waiting)
         try:
             with socket.given_up_by_cancelling():
-                socket.user = await _admitted(websocket, panel)
+                socket.user = await admitted(websocket, panel)
                 yield socket
         except Exception as error:  # noqa: BLE001  # raised below, so that it does not arrive in a group
             failure = error
@@ -194,7 +206,11 @@ async def open_socket(websocket: WebSocket, panel: Panel, rules: SocketRules) ->
         raise failure
 
 
-async def _admitted(websocket: WebSocket, panel: Panel) -> UserId | None:
+async def admitted(websocket: WebSocket, panel: Panel) -> UserId | None:
+    """Say who opened a WebSocket; None where the door has no authentication, and only addresses count.
+
+    :raises ProtocolError: 401, 403, 429 or 503 for whoever may not.
+    """
     panel.check_origin(websocket)
     user = await panel.identify(websocket)
     if user is None:

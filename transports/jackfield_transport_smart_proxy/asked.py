@@ -11,7 +11,7 @@ from jackfield.audio.sniff import matches_label, pcm_rate_hz, sniff
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef
 from jackfield.errors import ProtocolError
-from jackfield.sockets import BEARER
+from jackfield.sockets import offered_token
 from jackfield.text import printable
 from jackfield.web.chat_form import TEXT_FIELDS, ChatForm
 from jackfield.web.form import Form, Part
@@ -63,11 +63,8 @@ def way_of(connection: HTTPConnection, panel: Panel) -> Way:
 
 
 def _authorization(connection: HTTPConnection) -> str:
-    header = connection.headers.get("authorization", "")
-    offered = connection.scope.get("subprotocols", [])
-    if not header and len(offered) > 1 and offered[0] == BEARER:
-        return f"Bearer {offered[1]}"
-    return header
+    token = offered_token(connection)
+    return connection.headers.get("authorization") or (f"Bearer {token}" if token else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from jackfield.contracts.auth import UserId
 from jackfield.contracts.call import CallRequest, EndReason
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef
+from jackfield.sockets import INTERNAL, NORMAL, POLICY, accept, admitted, close_code
 from jackfield_transport_voice_socket.commands import PROTOCOL, Start, read_command
 from jackfield_transport_voice_socket.conversation import Bounds, Conversation
 from jackfield_transport_voice_socket.events import StartedMessage, error_message
@@ -27,29 +28,15 @@ if TYPE_CHECKING:
     from jackfield_transport_voice_socket import VoiceSocketOptions
 
 PATH: Final = "/voice"
-_BEARER: Final = "jackfield.bearer"
 _CLOSE_S: Final = 2.0
 """How long a client that does not read may hold up the closing."""
-_POLICY: Final = 1008
 
-CODES_OF_STATUSES: Final[Mapping[int, int]] = {
-    401: 4401,
-    403: 4403,
-    404: 4404,
-    413: 1009,
-    429: 4429,
-    500: 1011,
-    502: 1011,
-    503: 1013,
-    504: 1011,
-}
-"""Close codes of refusals; 1008 for any other."""
 CODES_OF_REASONS: Final[Mapping[EndReason, int]] = {
-    "hung_up": 1000,
-    "idle": 1000,
-    "too_long": 1000,
-    "provider_lost": 1011,
-    "bad_audio": _POLICY,
+    "hung_up": NORMAL,
+    "idle": NORMAL,
+    "too_long": NORMAL,
+    "provider_lost": INTERNAL,
+    "bad_audio": POLICY,
     "shutdown": 1001,
 }
 
@@ -83,8 +70,7 @@ class _Endpoint:
         self._site = site
 
     async def serve(self, websocket: WebSocket) -> None:
-        offered = websocket.scope.get("subprotocols", ())
-        await websocket.accept(_BEARER if _BEARER in offered else None)
+        await accept(websocket)
         try:
             code = await self._serve(websocket)
         except ProtocolError as error:
@@ -101,13 +87,9 @@ class _Endpoint:
 
         :raises ProtocolError: when there is to be no call.
         """
-        panel = self._panel
-        panel.check_origin(websocket)
-        authenticated = await panel.identify(websocket)
-        if authenticated is None:
-            await panel.limits.check_address(websocket)
-        else:
-            await panel.limits.check_user(authenticated)
+        authenticated = await admitted(websocket, self._panel)
+        if authenticated is not None:
+            await self._panel.limits.check_user(authenticated)
         start = await self._start(websocket)
         reference = await self._reference(start, authenticated)
         return await self._talk(websocket, start, reference)
@@ -169,7 +151,7 @@ class _Endpoint:
             stack.callback(leg.close)
             leg.call = await stack.enter_async_context(self._panel.calls.open(request, leg))
             reason = await conversation.hold(leg.call, leg, outbox)
-        return _POLICY if gave_up else CODES_OF_REASONS[reason]
+        return POLICY if gave_up else CODES_OF_REASONS[reason]
 
     def _leg(self, start: Start, outbox: Outbox, request_id: str) -> SocketLeg | SilentLeg:
         if start.audio_out is None:
@@ -213,7 +195,7 @@ class _Endpoint:
         message = error_message(error, self._panel.request_id(websocket), fatal=True)
         with anyio.move_on_after(_CLOSE_S):
             await websocket.send_json(message)
-        await _close(websocket, CODES_OF_STATUSES.get(error.status, _POLICY), error.code)
+        await _close(websocket, close_code(error), error.code)
 
 
 async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:

@@ -17,7 +17,6 @@ from jackfield.contracts.auth import Auth, Credentials, SubjectMatcher, UserId
 from jackfield.contracts.call import Calls
 from jackfield.contracts.extension import Event
 from jackfield.contracts.panel import Assistant, Clips, Limits, Metrics, PanelSettings, Scenarios, Sessions
-from jackfield.contracts.session import Shared
 from jackfield.dialogue.assistant import DialogueAssistant
 from jackfield.dialogue.call.service import CallService
 from jackfield.dialogue.leases import TurnLeases
@@ -29,11 +28,11 @@ from jackfield.resilience.limits import RateLimits
 from jackfield.resilience.shared_counters import SharedCounters
 from jackfield.server.exchange import exchange_of
 from jackfield.server.origins import Origins
+from jackfield.sockets import offered_token
 
 logger = logging.getLogger(__name__)
 
 _BODY_BEYOND_AUDIO_BYTES: Final = 1024 * 1024
-_WEBSOCKET_BEARER: Final = "jackfield.bearer"
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -86,7 +85,7 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         assistant=assistant,
         clips=clips,
         sessions=sessions,
-        limits=RateLimits(config.limits, _shared_counters(assembly)),
+        limits=RateLimits(config.limits, _counters(sessions, config)),
         scenarios=scenarios,
         metrics=metrics,
         origins=Origins(config.server.cors_origins),
@@ -97,12 +96,10 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
     )
 
 
-def _shared_counters(assembly: Assembly) -> SharedCounters | None:
+def _counters(sessions: SessionService, config: Config) -> SharedCounters | None:
     """Where requests are counted with other servers, where there may be any."""
-    store = assembly.stores.get("shared")
-    if store is None or not store.capabilities.replicated or not isinstance(store.object, Shared):
-        return None
-    return SharedCounters(store.object, assembly.config.timeouts.store_seconds)
+    common = sessions.common
+    return None if common is None else SharedCounters(common, config.timeouts.store_seconds)
 
 
 def _settings(config: Config) -> PanelSettings:
@@ -226,11 +223,4 @@ def _credentials(connection: HTTPConnection) -> Credentials:
     headers = dict(connection.headers.items())
     scheme, _, token = headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    if not bearer and connection.scope["type"] == "websocket":
-        bearer = _subprotocol_token(connection.scope.get("subprotocols", []))
-    return Credentials(bearer or None, headers, connection.cookies)
-
-
-def _subprotocol_token(offered: list[str]) -> str:
-    """The token of the pair `jackfield.bearer, TOKEN`: browsers cannot set headers on a WebSocket."""
-    return offered[1] if len(offered) > 1 and offered[0] == _WEBSOCKET_BEARER else ""
+    return Credentials(bearer or offered_token(connection) or None, headers, connection.cookies)
