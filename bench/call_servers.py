@@ -108,7 +108,7 @@ def _command(name: str, port: int, folder: str, *, silero: bool) -> list[str]:
 
 
 def _environment() -> Mapping[str, str]:
-    paths = [str(_HERE.parent), str(_HERE / "doors"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(_HERE.parent), str(_HERE / "transports"), os.environ.get("PYTHONPATH", "")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 

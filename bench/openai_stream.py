@@ -165,7 +165,7 @@ def servers(url: str) -> Iterator[dict[str, Server]]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "bench.toml")
         config.write_text(CONFIG.format(url=url))
-        paths = os.pathsep.join([str(HERE / "doors"), os.environ.get("PYTHONPATH", "")])
+        paths = os.pathsep.join([str(HERE / "transports"), os.environ.get("PYTHONPATH", "")])
         serve_config = ["-m", "jackfield", "serve", str(config), "--port", str(ports["plugin"])]
         commands = {"sdk": [str(HERE / "openai_floor.py"), str(ports["sdk"]), url], "plugin": serve_config}
         processes = {

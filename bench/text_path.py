@@ -102,7 +102,7 @@ def servers() -> Iterator[dict[str, Server]]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "bench.toml")
         config.write_text(CONFIG)
-        paths = os.pathsep.join([str(HERE / "doors"), os.environ.get("PYTHONPATH", "")])
+        paths = os.pathsep.join([str(HERE / "transports"), os.environ.get("PYTHONPATH", "")])
         jackfield_port = str(ports["jackfield"])
         commands = {
             "floor": [sys.executable, str(HERE / "floor.py"), str(ports["floor"]), "auto"],
