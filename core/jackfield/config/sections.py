@@ -181,6 +181,12 @@ class TimeoutsSection(Section):
     store_seconds: Positive = Field(5, description="One operation of a session store.")
     request_seconds: Positive = Field(120, description="A whole HTTP request or WebSocket message.")
     shutdown_seconds: Positive = Field(10, description="Running turns when the server is asked to stop.")
+    drain_seconds: float = Field(
+        0,
+        ge=0,
+        description="Serving on after SIGTERM while /health says 503, so that a load balancer sends nothing "
+        "more before the server stops listening.",
+    )
 
 
 class VoiceSection(Section):

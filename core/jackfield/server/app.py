@@ -129,7 +129,8 @@ class _Builder:
         )
 
     def _add_core_routes(self, app: FastAPI) -> None:
-        app.add_route("/health", health_endpoint(self._probes, self._assembly.doors), include_in_schema=False)
+        health = health_endpoint(self._probes, self._assembly.doors, self._in_flight)
+        app.add_route("/health", health, include_in_schema=False)
         if _shows_metrics(self._server):
             token = self._server.metrics_token
             shown = metrics_endpoint(

@@ -42,6 +42,8 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         body_bytes, waits = _body_of(scope["headers"])
+        if self._in_flight.draining:
+            send = _and_close(send)
         call = Call(
             receive,
             send,
@@ -88,6 +90,17 @@ class Guard:
             self._in_flight.sockets.discard(socket)
         if socket.cancel_scope.cancelled_caught:
             await socket.close(1001)
+
+
+def _and_close(send: Send) -> Send:
+    """Have the client open another connection for its next request, which another server then gets."""
+
+    def send_last(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        return send(message)
+
+    return send_last
 
 
 def _body_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int | None, bool]:

@@ -1,4 +1,4 @@
-"""`GET /health`: whether the stores can be reached, and what each door adds.
+"""`GET /health`: whether the stores can be reached, whether the server stops, and what each door adds.
 
 Answers within 100 ms, unless a door has said that it needs longer.
 """
@@ -17,6 +17,7 @@ from jackfield.assembly import Assembly, Built, Door
 from jackfield.contracts.session import SessionStore
 from jackfield.contracts.transport import DEGRADED, HealthReporter, PatientReporter
 from jackfield.errors import StoreUnavailable
+from jackfield.server.in_flight import InFlight
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def distinct_stores(assembly: Assembly) -> list[Built[SessionStore]]:
 
 
 def health_endpoint(
-    probes: Sequence[StoreProbe], doors: Iterable[Door]
+    probes: Sequence[StoreProbe], doors: Iterable[Door], in_flight: InFlight
 ) -> Callable[[Request], Awaitable[JSONResponse]]:
     """Make the handler of `GET /health`."""
     reporters = [
@@ -103,6 +104,8 @@ def health_endpoint(
             for door, reporter in reporters:
                 tasks.start_soon(_report, door, reporter, fields)
         degraded = fields.pop("status", None) == DEGRADED
+        if in_flight.draining:
+            return JSONResponse({"status": "stopping", **fields}, 503)
         if not all(probe.reachable for probe in probes):
             return JSONResponse({"status": "unhealthy", **fields}, 503)
         return JSONResponse({"status": DEGRADED if degraded else "healthy", **fields})

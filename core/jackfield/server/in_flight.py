@@ -170,6 +170,8 @@ class InFlight:
         self.sockets: set[Socket] = set()
         self.farewell: Callable[[], Awaitable[None]] | None = None
         """What is done before the WebSockets are closed."""
+        self.draining = False
+        """Whether the server was asked to stop: it still serves, but wants to be sent nothing more."""
         self._request_s = request_s
         self._clock = clock
 

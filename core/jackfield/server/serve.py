@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -18,7 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from jackfield.assembly import assemble_in_part
-from jackfield.config.sections import Config
+from jackfield.config.sections import Config, TimeoutsSection
 from jackfield.errors import ConfigError, PluginError, Problem
 from jackfield.server.app import create_app_in_part
 from jackfield.server.gathering import GatheringWebSocketProtocol
@@ -43,8 +44,9 @@ def serve(config: Config, *, ready: Callable[[str], None] | None = None) -> int:
     """Serve until SIGTERM or SIGINT, and give the process's exit code.
 
     `ready` is called with the server's address once it listens. Problems are printed to standard error, a
-    line each. SIGTERM lets running turns end, for `timeouts.shutdown_seconds`; SIGINT ends them at once, and
-    a second one the process, whatever it is doing.
+    line each. After SIGTERM it serves on for `timeouts.drain_seconds`, unless there is another one, and then
+    lets running turns end, for `timeouts.shutdown_seconds`. SIGINT ends them at once, and a second one the
+    process, whatever it is doing.
     """
     try:
         configure_logging(config.server)
@@ -100,7 +102,7 @@ async def _serve(
     config: Config, app: FastAPI, listener: socket.socket, ready: Callable[[str], None] | None
 ) -> int:
     """Open everything, serve, and close everything; gives the exit code."""
-    server = Server(uvicorn_config(config, app), app.state.in_flight, config.timeouts.shutdown_seconds)
+    server = Server(uvicorn_config(config, app), app.state.in_flight, config.timeouts)
     if ready is not None:
         server.when_listening = lambda: ready(_address(config, listener))
     failure: ConfigError | PluginError | None = None
@@ -148,20 +150,32 @@ async def _obey_signals(
 class Server(uvicorn.Server):
     """uvicorn, but that it leaves signals to us, and WebSockets and running turns to their registry."""
 
-    def __init__(self, config: uvicorn.Config, in_flight: InFlight, shutdown_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, in_flight: InFlight, timeouts: TimeoutsSection) -> None:
         super().__init__(config)
         self.when_listening: Callable[[], None] = lambda: None
         self.interrupted = False
         self._in_flight = in_flight
-        self._shutdown_s = shutdown_s
+        self._timeouts = timeouts
+        self._drained_s = math.inf
+        """When it stops listening, of the monotonic clock."""
         self._now = anyio.Event()
 
     def stop(self, *, now: bool) -> None:
-        """Stop accepting; running turns end when they are done, or now."""
-        self.should_exit = True
+        """Stop accepting, once drained; running turns end when they are done. Or do both now."""
+        drain_s = self._timeouts.drain_seconds
+        if now or self._in_flight.draining or not self.started or not drain_s:
+            self.should_exit = True
+        else:
+            logger.info("serving on for %g s, and then stopping", drain_s)
+            self._drained_s = time.monotonic() + drain_s
+        self._in_flight.draining = True
         if now:
             self.interrupted = True
             self._now.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is done ten times a second; gives whether to stop."""
+        return await super().on_tick(counter) or time.monotonic() > self._drained_s
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -184,7 +198,7 @@ class Server(uvicorn.Server):
             tasks.cancel_scope.cancel()
 
     async def _end_what_runs(self) -> None:
-        with anyio.move_on_after(self._shutdown_s):
+        with anyio.move_on_after(self._timeouts.shutdown_seconds):
             await self._now.wait()
         self._in_flight.stop()
 

@@ -117,9 +117,7 @@ async def serving(parts: Assembly) -> AsyncIterator[Served]:
     """Serve an assembly until the end of the block."""
     app = create_app(parts)
     listener = bind("127.0.0.1", 0)
-    server = Server(
-        uvicorn_config(parts.config, app), app.state.in_flight, parts.config.timeouts.shutdown_seconds
-    )
+    server = Server(uvicorn_config(parts.config, app), app.state.in_flight, parts.config.timeouts)
     listening = anyio.Event()
     server.when_listening = listening.set
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

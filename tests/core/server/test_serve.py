@@ -102,6 +102,7 @@ port = {port}
 {server}
 [timeouts]
 shutdown_seconds = {shutdown_s}
+drain_seconds = {drain_s}
 [llm]
 use = "echo"
 [session]
@@ -131,11 +132,12 @@ class Process:
         *,
         port: int = 0,
         shutdown_s: float = 10,
+        drain_s: float = 0,
         server: str = "",
         more: str = "",
         environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
-        config = CONFIG.format(port=port, shutdown_s=shutdown_s, server=server, more=more)
+        config = CONFIG.format(port=port, shutdown_s=shutdown_s, drain_s=drain_s, server=server, more=more)
         (self.folder / "jackfield.toml").write_text(config)
         path = [str(self.folder), *(entry for entry in sys.path if entry)]
         self.process = subprocess.Popen(
@@ -220,6 +222,32 @@ def test_sigterm_lets_a_running_turn_end_and_takes_no_new_one(process: Process) 
     assert "Traceback" not in log
     with pytest.raises(httpx.ConnectError):
         httpx.get(url, trust_env=False)
+
+
+def test_while_it_drains_it_serves_and_wants_to_be_sent_nothing_more(process: Process) -> None:
+    url = process.listening(drain_s=30)
+    with httpx.Client(trust_env=False) as client:
+        assert "connection" not in client.get(f"{url}/health").headers
+        process.stop(signal.SIGTERM)
+        while (health := client.get(f"{url}/health")).status_code == 200:
+            assert "connection" not in health.headers
+        assert (health.status_code, health.json()) == (503, {"status": "stopping"})
+        answer = client.get(f"{url}/client")
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    with connect(f"{url.replace('http', 'ws')}/ws?seconds=0", proxy=None) as socket:
+        assert socket.recv() == "hello"
+        process.stop(signal.SIGTERM)  # enough of it
+        assert process.end()[0] == 0
+
+
+def test_it_stops_when_it_has_drained(process: Process) -> None:
+    process.listening(drain_s=0.5)
+    began_s = time.monotonic()
+    process.stop(signal.SIGTERM)
+    code, out, log = process.end()
+    assert (code, out) == (0, "exit 0\n")
+    assert time.monotonic() - began_s > 0.5
+    assert "serving on for 0.5 s" in log
 
 
 def test_a_turn_that_takes_longer_than_its_grace_is_cancelled(process: Process) -> None:
