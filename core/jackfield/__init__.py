@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ProviderUnauthorized as ProviderUnauthorized,
         ProviderUnavailable as ProviderUnavailable,
         StoreUnavailable as StoreUnavailable,
+        ToolFailed as ToolFailed,
     )
     from jackfield.plugin import (
         API as API,
@@ -51,6 +52,7 @@ _HOMES = {
         "ProviderUnauthorized",
         "ProviderUnavailable",
         "StoreUnavailable",
+        "ToolFailed",
     ),
     "jackfield.plugin": ("API", "Capabilities", "Options", "PluginInfo", "Site", "hookimpl"),
 }

@@ -21,7 +21,7 @@ from jackfield.contracts.llm import LLM
 from jackfield.contracts.realtime import Realtime
 from jackfield.contracts.session import SessionStore
 from jackfield.contracts.stt import STT
-from jackfield.contracts.tools import Tool
+from jackfield.contracts.tools import Tool, ToolSource
 from jackfield.contracts.transport import Transport
 from jackfield.contracts.tts import TTS
 from jackfield.contracts.vad import VAD
@@ -85,7 +85,7 @@ class Assembly:
     stores: Mapping[Role, Built[SessionStore]]
     doors: tuple[Door, ...]
     auths: Mapping[str, Built[Auth]]
-    tools: tuple[Built[Tool], ...] = ()
+    tools: tuple[Built[Tool | ToolSource], ...] = ()
     scanners: tuple[Built[Scanner], ...] = ()
     turn_wrappers: tuple[Built[TurnWrapper], ...] = ()
     observers: tuple[Built[Observer], ...] = ()
@@ -116,6 +116,24 @@ class Assembly:
         """Everything that a hook of an extension built, once."""
         parts: list[Built[Any]] = [*self.tools, *self.scanners, *self.turn_wrappers, *self.observers]
         return list({id(built.object): built for built in parts}.values())
+
+    def clashing_tools(self) -> list[Problem]:
+        """Say which tools share a name; of a source that is not open yet no tools are known."""
+        problems: list[Problem] = []
+        owners: dict[str, str] = {}
+        for built in self.tools:
+            for tool in offered(built.object):
+                name = tool.spec.name
+                if name in owners:
+                    message = f'The tool "{name}" is offered by {owners[name]} too.'
+                    problems.append(Problem(built.section, message, "Configure one of them."))
+                owners.setdefault(name, built.section)
+        return problems
+
+
+def offered(part: Tool | ToolSource) -> Sequence[Tool]:
+    """Give the tools that a part of the panel offers now."""
+    return part.tools if isinstance(part, ToolSource) else (part,)
 
 
 def assemble(config: Config) -> Assembly:
@@ -287,13 +305,7 @@ class _Assembler:
                 message = f'There is no model named "{scenario.llm}".'
                 fix = f'Add [llm.named."{scenario.llm}"].'
                 self._problems.append(Problem(f"scenarios.{name}.llm", message, fix))
-        owners: dict[str, str] = {}
-        for tool in assembly.tools:
-            tool_name = tool.object.spec.name
-            if tool_name in owners:
-                message = f'The tool "{tool_name}" is offered by {owners[tool_name]} too.'
-                self._problems.append(Problem(tool.section, message, "Configure one of them."))
-            owners[tool_name] = tool.section
+        self._problems += assembly.clashing_tools()
 
     def _check_needs(self, assembly: Assembly) -> None:
         """A door needs a model; doors, authentication and extensions need the roles that they declare."""

@@ -11,7 +11,7 @@ from jackfield.contracts.llm import LLM
 from jackfield.contracts.realtime import Realtime
 from jackfield.contracts.session import Records, SessionStore, Shared, Signals, Windows
 from jackfield.contracts.stt import STT
-from jackfield.contracts.tools import Tool
+from jackfield.contracts.tools import Tool, ToolSource
 from jackfield.contracts.transport import Transport
 from jackfield.contracts.tts import TTS
 from jackfield.contracts.vad import VAD
@@ -43,7 +43,7 @@ EXTENSION_CONTRACTS: Final[Mapping[str, type]] = {
     "make_turn_wrapper": TurnWrapper,
     "make_observer": Observer,
 }
-"""What each hook of an extension builds; `make_tools` a list of them."""
+"""What each hook of an extension builds; `make_tools` a list of them, or of sources of them."""
 
 
 def missing_members(built: object, contract: type) -> list[str]:
@@ -57,6 +57,11 @@ def missing_members(built: object, contract: type) -> list[str]:
     }
     # A property is looked for in the class first: it may not work before the object is entered.
     return sorted(name for name in members if not (hasattr(type(built), name) or hasattr(built, name)))
+
+
+def contract_of_tool(item: object) -> type:
+    """What a thing is held to that `make_tools` gave."""
+    return Tool if missing_members(item, ToolSource) else ToolSource
 
 
 def hold_to(contract: type, built: object, site: Site) -> None:

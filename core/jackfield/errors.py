@@ -18,6 +18,7 @@ JackfieldError
 │       ├── ContextTooLong      the prompt does not fit the model
 │       └── ContentFiltered     the provider's content filter stopped it
 ├── StoreUnavailable            a session store that cannot be reached, or is full
+├── ToolFailed                  a tool's own words for the model, of why it failed
 └── ProtocolError               a client's request; carries the HTTP status and a stable code
 
 Messages of provider errors may quote what a provider said: they go to the log, never to a client.
@@ -149,6 +150,13 @@ class ContentFiltered(ProviderRefused):
 
 class StoreUnavailable(JackfieldError):
     """Raised when a session store cannot be reached, did not answer in time, or is full."""
+
+
+class ToolFailed(JackfieldError):
+    """Raised by a tool that failed, to say so in its own words.
+
+    The message is the result that the model is given, and may hold what a user said: it is never logged.
+    """
 
 
 @dataclass(frozen=True, slots=True)

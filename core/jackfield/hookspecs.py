@@ -19,7 +19,7 @@ from jackfield.contracts.llm import LLM
 from jackfield.contracts.realtime import Realtime
 from jackfield.contracts.session import SessionStore
 from jackfield.contracts.stt import STT
-from jackfield.contracts.tools import Tool
+from jackfield.contracts.tools import Tool, ToolSource
 from jackfield.contracts.transport import Transport
 from jackfield.contracts.tts import TTS
 from jackfield.contracts.vad import VAD
@@ -74,8 +74,8 @@ def make_auth(options: Options, site: Site) -> Auth:  # type: ignore[empty-body]
 
 
 @hookspec
-def make_tools(options: Options, site: Site) -> Sequence[Tool]:  # type: ignore[empty-body]
-    """Extension: functions the language model may call."""
+def make_tools(options: Options, site: Site) -> Sequence[Tool | ToolSource]:  # type: ignore[empty-body]
+    """Extension: functions the language model may call, and sources of such functions."""
 
 
 @hookspec

@@ -19,7 +19,13 @@ from stevedore.driver import DriverManager
 
 from jackfield import hookspecs
 from jackfield.config.validation import problems_of
-from jackfield.conformity import CONTRACTS, EXTENSION_CONTRACTS, ROLE_CONTRACTS, hold_to
+from jackfield.conformity import (
+    CONTRACTS,
+    EXTENSION_CONTRACTS,
+    ROLE_CONTRACTS,
+    contract_of_tool,
+    hold_to,
+)
 from jackfield.errors import (
     ConfigError,
     JackfieldError,
@@ -150,7 +156,7 @@ class Loader:
                 message = f'"{plugin.info.name}" gave a {type(built).__name__} instead of a list of tools.'
                 raise PluginWrongContract(Problem(site.section, message, "Update the plugin."))
             for item in found[hook]:
-                hold_to(contract, item, site)
+                hold_to(contract_of_tool(item) if hook == "make_tools" else contract, item, site)
         return found
 
     def _find(self, kind: Kind, name: str, section: str) -> None:

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from jackfield.assembly import Assembly, assemble, assemble_in_part
+from jackfield.assembly import Assembly, assemble, assemble_in_part, offered
 from jackfield.config import examine_text, read_config
 from jackfield.config.validation import joined
 from jackfield.errors import ConfigError
@@ -328,8 +328,26 @@ def test_what_extensions_build_is_in_the_assembly(door: PluginShop) -> None:
     (guard,) = assembly.scanners
     same = {id(guard.object), id(assembly.turn_wrappers[0].object), id(assembly.observers[0].object)}
     assert same == {id(guard.object)}
-    assert [built.object.spec.name for built in assembly.tools] == ["clock"]
+    assert [tool.spec.name for built in assembly.tools for tool in offered(built.object)] == ["clock"]
     assert [built.section for built in assembly].count("extension.1") == 1  # entered once
+
+
+def test_a_source_of_tools_need_not_know_them_before_it_is_open(door: PluginShop) -> None:
+    add_extension(
+        door,
+        "clocks",
+        """
+        class Clocks:
+            tools = ()
+
+        @hookimpl
+        def make_tools(options, site): return [Clocks()]
+        """,
+    )
+
+    (built,) = assembled(LLM + DOOR + '[[extension]]\nuse = "clocks"').tools
+
+    assert offered(built.object) == ()
 
 
 def test_two_tools_of_one_name_are_a_problem(door: PluginShop) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,5 +33,24 @@ class Tool(Protocol):
 
         An exception becomes a result that tells the model that the tool failed, without the
         exception's text.
+
+        :raises ToolFailed: with what the model is told instead.
+        """
+        ...
+
+
+@runtime_checkable
+class ToolSource(Protocol):
+    """Tools that are known only once their source is open, and that may change while the server runs.
+
+    An async context manager, entered while the server starts.
+    """
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The tools as they are now, in an order that stays: each turn asks. Empty before it is open.
+
+        The same object as long as nothing has changed. Their names are unique in a server; of two tools
+        with the same name the one that was configured first is offered.
         """
         ...

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
 
-from jackfield.assembly import Built
+from jackfield.assembly import Built, offered
 from jackfield.contracts.llm import Message, ToolCall, ToolSpec
-from jackfield.contracts.tools import Tool, ToolContext
+from jackfield.contracts.tools import Tool, ToolContext, ToolSource
 from jackfield.contracts.turn import ToolFinished
+from jackfield.errors import ToolFailed
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +24,18 @@ _FAILED: Final = "The tool failed."
 class Toolbox:
     """The tools of a server by name."""
 
-    def __init__(self, tools: Sequence[Built[Tool]], timeout_s: float) -> None:
-        self._tools = {built.object.spec.name: built.object for built in tools}
+    def __init__(self, tools: Sequence[Built[Tool | ToolSource]], timeout_s: float) -> None:
+        self._parts = tuple(built.object for built in tools)
+        self._sources = [part for part in self._parts if isinstance(part, ToolSource)]
         self._timeout_s = timeout_s
-        self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in self._tools.values())
+        self._seen: list[Sequence[Tool]] = []
+        self._take_stock()
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """What models are told of the tools that there are now."""
+        self._look()
+        return self._specs
 
     async def call(self, call: ToolCall, context: ToolContext) -> tuple[Message, ToolFinished]:
         """Do what a call asks; a failure is a result too, in words that the model can use."""
@@ -37,6 +46,7 @@ class Toolbox:
         return message, ToolFinished(call.id, call.name, ok, seconds)
 
     async def _result(self, call: ToolCall, context: ToolContext) -> tuple[str, bool]:
+        self._look()
         tool = self._tools.get(call.name)
         if tool is None:
             return f"There is no tool {call.name}.", False
@@ -49,9 +59,31 @@ class Toolbox:
         except TimeoutError:
             logger.warning("tool %s did not answer within %g s", call.name, self._timeout_s)
             return "The tool did not answer in time.", False
+        except ToolFailed as error:
+            logger.warning("tool %s says that it failed", call.name)
+            return str(error) or _FAILED, False
         except Exception:
             logger.exception("tool %s failed", call.name)
             return _FAILED, False
+
+    def _look(self) -> None:
+        """See whether a source has other tools than before; most servers have none, and nothing is done."""
+        if any(source.tools is not seen for source, seen in zip(self._sources, self._seen, strict=True)):
+            self._take_stock()
+
+    def _take_stock(self) -> None:
+        self._seen = [source.tools for source in self._sources]
+        self._tools = by_name(self._parts)
+        self._specs = tuple(tool.spec for tool in self._tools.values())
+
+
+def by_name(parts: Iterable[Tool | ToolSource]) -> dict[str, Tool]:
+    """Give the tools that there are now; of two with the same name the first is there."""
+    tools: dict[str, Tool] = {}
+    for tool in (tool for part in parts for tool in offered(part)):
+        if tools.setdefault(tool.spec.name, tool) is not tool:
+            logger.warning("two tools are named %s, and the second is not offered", tool.spec.name)
+    return tools
 
 
 def _arguments(text: str) -> Mapping[str, Any] | None:

@@ -8,8 +8,9 @@ from contextlib import aclosing
 
 from jackfield.assembly import Built, Providers
 from jackfield.contracts.llm import LLM, GenerationRequest, Message, ToolSpec
-from jackfield.contracts.tools import Tool
+from jackfield.contracts.tools import Tool, ToolSource
 from jackfield.dialogue.scenarios import ScenarioTable
+from jackfield.dialogue.tools import by_name
 from jackfield.errors import ProviderError
 
 logger = logging.getLogger(__name__)
@@ -19,17 +20,18 @@ class Warming:
     """Has every model that keeps prefixes read the openings of the parts that it will play."""
 
     def __init__(
-        self, models: Providers[LLM], tools: Sequence[Built[Tool]], scenarios: ScenarioTable
+        self, models: Providers[LLM], tools: Sequence[Built[Tool | ToolSource]], scenarios: ScenarioTable
     ) -> None:
         self._models = models
-        self._tools = tuple(built.object.spec for built in tools)
+        self._tools = tuple(built.object for built in tools)
         self._scenarios = scenarios
 
     async def run(self) -> None:
         """Show all openings, one after the other; a failure is logged and costs no more than its time."""
+        tools = tuple(tool.spec for tool in by_name(self._tools).values())  # known now that all is open
         for llm, opening in self._openings():
             try:
-                await _show(llm.object, opening, self._tools)
+                await _show(llm.object, opening, tools)
             except ProviderError as error:
                 logger.warning("[%s] %s cannot be warmed: %s", llm.section, llm.plugin, type(error).__name__)
 

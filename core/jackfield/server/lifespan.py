@@ -97,6 +97,7 @@ async def _open_all(running: Running, openings: Openings, stack: AsyncExitStack)
         problems += await openings.open(stage)
     if running.assembly.tts.default is not None:
         problems += await _open_clips(running.parts, stack)
+    problems += running.assembly.clashing_tools()  # of sources they are known now
     return problems or await _reach_stores(running.assembly)
 
 

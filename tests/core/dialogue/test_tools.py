@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 from jackfield.assembly import Built
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.llm import Message, ToolCall, ToolSpec
-from jackfield.contracts.tools import ToolContext
+from jackfield.contracts.tools import Tool, ToolContext
 from jackfield.dialogue.tools import Toolbox
+from jackfield.errors import ToolFailed
 from jackfield.plugin import Capabilities
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +87,20 @@ async def test_what_an_exception_says_reaches_the_log_and_not_the_model(
     assert "secret-123" in caplog.text
 
 
+async def test_what_a_tool_says_of_its_failure_reaches_the_model_and_not_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        assert await use(Hammer(error=ToolFailed("The nail secret-123 is bent."))) == (
+            "The nail secret-123 is bent.",
+            False,
+        )
+        assert await use(Hammer(error=ToolFailed())) == ("The tool failed.", False)
+
+    assert "tool hammer says that it failed" in caplog.text
+    assert "secret-123" not in caplog.text
+
+
 async def test_a_cancelled_turn_cancels_its_tool() -> None:
     with anyio.move_on_after(0.01) as scope:
         await use(Hammer(hangs=True))
@@ -97,3 +112,52 @@ async def test_models_are_told_of_every_tool() -> None:
     toolbox = Toolbox([Built("extension.1", "tools", Capabilities(), Hammer())], 1)
 
     assert toolbox.specs == (ToolSpec("hammer", "Hits."),)
+
+
+@dataclass
+class Workshop:
+    """A source of tools."""
+
+    tools: Sequence[Tool] = ()
+
+
+def named(name: str) -> Hammer:
+    return Hammer(spec=ToolSpec(name, "Hits."))
+
+
+async def test_tools_of_a_source_are_offered_from_when_it_has_them_and_as_long() -> None:
+    workshop = Workshop()
+    parts = [Built("extension.1", "a", Capabilities(), part) for part in (workshop, named("saw"))]
+    toolbox = Toolbox(parts, 1)
+    before = toolbox.specs
+
+    workshop.tools = [named("hammer"), named("axe")]
+    full = [spec.name for spec in toolbox.specs]
+    hit, _ = await toolbox.call(ToolCall("1", "axe", "{}"), CONTEXT)
+    workshop.tools = []
+    missed, _ = await toolbox.call(ToolCall("2", "axe", "{}"), CONTEXT)
+
+    assert [spec.name for spec in before] == ["saw"]
+    assert full == ["hammer", "axe", "saw"]
+    assert (hit.content, missed.content) == ("hit by y", "There is no tool axe.")
+    assert toolbox.specs == before
+
+
+async def test_what_is_told_of_tools_is_made_once_while_nothing_changes() -> None:
+    workshop = Workshop([named("hammer")])
+    toolbox = Toolbox([Built("extension.1", "a", Capabilities(), workshop)], 1)
+
+    assert toolbox.specs is toolbox.specs
+
+
+async def test_of_two_tools_with_one_name_the_first_is_offered_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = named("hammer"), Workshop()
+    toolbox = Toolbox([Built("extension.1", "a", Capabilities(), part) for part in (first, second)], 1)
+    second.tools = [named("hammer")]
+
+    await toolbox.call(ToolCall("1", "hammer", "{}"), CONTEXT)
+
+    assert first.calls == [{}]
+    assert "two tools are named hammer" in caplog.text

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from jackfield.assembly import Built, Providers
 from jackfield.config.sections import Config
-from jackfield.contracts.llm import LLM, Message
+from jackfield.contracts.llm import LLM, Message, ToolSpec
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.warming import Warming
 from jackfield.errors import ProviderUnavailable
@@ -46,6 +47,17 @@ async def test_a_model_that_keeps_prefixes_reads_every_opening_once() -> None:
     assert shown(llm) == ["plain", "host"]
     assert {(request.max_tokens, request.conversation) for request in llm.requests} == {(1, None)}
     assert all(request.messages[-1] == Message("user", "Hello.") for request in llm.requests)
+
+
+async def test_openings_are_shown_with_the_tools_that_there_are_by_then() -> None:
+    llm, source = FakeLLM(), SimpleNamespace(tools=())
+    tools = [Built("extension.1", "fake", Capabilities(), source)]
+    warming = Warming(Providers(built(llm)), tools, ScenarioTable(Config()))
+    source.tools = [SimpleNamespace(spec=ToolSpec("clock", "Tells the time."))]
+
+    await warming.run()
+
+    assert [request.tools for request in llm.requests] == [(ToolSpec("clock", "Tells the time."),)]
 
 
 async def test_a_model_that_does_not_is_not_asked() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import anyio
 import pytest
@@ -15,7 +15,9 @@ from fastapi import APIRouter
 from jackfield.assembly import Assembly, Built, Providers
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.extension import Event, ServerStarted, SessionOpened, Upload
+from jackfield.contracts.llm import ToolSpec
 from jackfield.contracts.panel import Panel
+from jackfield.contracts.tools import Tool, ToolContext
 from jackfield.contracts.tts import TTS
 from jackfield.errors import ConfigError, JackfieldError, PluginCannotStart
 from jackfield.plugin import Capabilities
@@ -72,6 +74,50 @@ async def test_objects_are_opened_in_order_and_closed_in_reverse() -> None:
     log: list[str] = []
     await _start(opening(Opening(log, "a"), Opening(log, "b")))
     assert log == ["open a", "open b", "close b", "close a"]
+
+
+class Workshop:
+    """A source of one tool, which it knows once it is open."""
+
+    def __init__(self, name: str) -> None:
+        self.tools: Sequence[Tool] = ()
+        self._name = name
+
+    async def __aenter__(self) -> Self:
+        self.tools = [Hammer(ToolSpec(self._name, "Hits."))]
+        return self
+
+    async def __aexit__(self, *_reason: object) -> None:
+        self.tools = ()
+
+
+@dataclass(frozen=True)
+class Hammer:
+    """A tool."""
+
+    spec: ToolSpec
+
+    async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
+        return "hit"
+
+
+@pytest.mark.parametrize(("names", "starts"), [(("hammer", "axe"), True), (("hammer", "hammer"), False)])
+async def test_tools_that_turn_out_to_share_a_name_stop_the_start(
+    names: tuple[str, str], starts: bool
+) -> None:
+    tools = [
+        Built(f"extension.{number}", "trial", Capabilities(), Workshop(name))
+        for number, name in enumerate(names, 1)
+    ]
+    parts = replace(opening(), tools=tuple(tools))
+    if starts:
+        await _start(parts)
+        return
+    with pytest.raises(PluginCannotStart) as failed:
+        await _start(parts)
+    assert str(failed.value) == (
+        '[extension.2] The tool "hammer" is offered by extension.1 too. Configure one of them.'
+    )
 
 
 async def test_everything_that_does_not_open_is_told_and_the_rest_closed_again() -> None:
