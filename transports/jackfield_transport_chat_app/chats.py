@@ -9,7 +9,7 @@ from uuid import uuid4
 from jackfield.contracts.panel import Sessions
 from jackfield.contracts.session import Conversation, Page, Record, Records
 from jackfield_transport_chat_app.events import message, wire_time
-from jackfield_transport_chat_app.fields import NO_SUCH_CHAT, bad_cursor, is_chat_id
+from jackfield_transport_chat_app.fields import bad_cursor, is_chat_id, no_such_chat
 
 DEFAULT_TITLE: Final = "New chat"
 _PREVIEW_CHARS: Final = 120
@@ -39,7 +39,7 @@ class Chats:
         """
         found = await self.records.conversation(owner, chat_id) if is_chat_id(chat_id) else None
         if found is None:
-            raise NO_SUCH_CHAT
+            raise no_such_chat()
         return found
 
     async def create(self, owner: str, title: str | None) -> Conversation:
@@ -57,13 +57,13 @@ class Chats:
         :raises ProtocolError: 404 `chat_not_found`; 422 for a cursor of something else.
         """
         if not is_chat_id(chat_id):
-            raise NO_SUCH_CHAT
+            raise no_such_chat()
         try:
             page = await self.records.records(owner, chat_id, limit=limit, before=cursor)
         except ValueError:
             raise bad_cursor() from None
         if page is None:
-            raise NO_SUCH_CHAT
+            raise no_such_chat()
         return page
 
     async def listed(self, owner: str, *, limit: int, cursor: str | None) -> _Json:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from starlette.websockets import WebSocket
@@ -21,11 +21,11 @@ from jackfield_transport_chat_app.audience import Audience, Member
 from jackfield_transport_chat_app.chats import Chats
 from jackfield_transport_chat_app.exchange import Answered, Exchanges, Question
 from jackfield_transport_chat_app.fields import (
-    NO_SUCH_CHAT,
     BadFrame,
     GetHistory,
     Ping,
     UserMessage,
+    no_such_chat,
     parse_frame,
 )
 from jackfield_transport_chat_app.figures import Figures
@@ -33,8 +33,6 @@ from jackfield_transport_chat_app.replicas import Replicas
 
 if TYPE_CHECKING:
     from jackfield_transport_chat_app import ChatAppOptions
-
-_BUSY: Final = ProtocolError(429, "busy", "Too many messages of this socket wait for their answers.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +155,12 @@ class Connection:
         await self._services.admission.message(self._websocket, self._user)
         chat_id = frame.chat_id or self._member.chat_id
         if chat_id is None:
-            raise NO_SUCH_CHAT
+            raise no_such_chat()
         await self._show(chat_id)
 
     async def _queue(self, message: UserMessage, received_s: float) -> None:
         if self._unanswered >= self._services.options.max_unanswered:
-            raise _BUSY
+            raise _busy()
         await self._services.admission.message(self._websocket, self._user)
         self._unanswered += 1
         self._send.send_nowait((message, received_s))
@@ -178,7 +176,7 @@ class Connection:
         with anyio.move_on_after(self._services.panel.settings.request_s) as scope:
             await self._answer(message, received_s)
         if scope.cancelled_caught:
-            raise events.TOO_SLOW
+            raise events.too_slow()
 
     async def _answer(self, message: UserMessage, received_s: float) -> None:
         chat_id = await self._chat_of(message)
@@ -191,7 +189,7 @@ class Connection:
                     elif message.stream:
                         self._post(events.delta(output.text, output.chat_id), message)
         except ProtocolError as error:
-            if error is NO_SUCH_CHAT:  # deleted in the meantime: the next message may begin a new one
+            if error.code == "chat_not_found":  # deleted meanwhile: the next message may begin a new one
                 self._services.audience.leave(self._member)
             raise
 
@@ -240,3 +238,7 @@ class Connection:
         event = events.error_event(error, id)
         self._services.figures.event_error(event["code"])
         self._socket.post(event)
+
+
+def _busy() -> ProtocolError:
+    return ProtocolError(429, "busy", "Too many messages of this socket wait for their answers.")

@@ -24,7 +24,11 @@ STORE_UNAVAILABLE: Final = ProtocolError(
     503, "store_unavailable", "The chat cannot be reached now; try again later."
 )
 INTERNAL_ERROR: Final = ProtocolError(500, "internal_error", "Something unforeseen happened.")
-TOO_SLOW: Final = ProtocolError(504, "llm_timeout", "The message was not answered in time.")
+
+
+def too_slow() -> ProtocolError:
+    """What is raised for a message that takes longer than a request may."""
+    return ProtocolError(504, "llm_timeout", "The message was not answered in time.")
 
 
 def wire_time(at: datetime) -> str:

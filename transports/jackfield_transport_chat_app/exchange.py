@@ -17,7 +17,7 @@ from jackfield.contracts.session import Record
 from jackfield.contracts.turn import ConversationRef, Recorded, Recording, TurnRequest
 from jackfield_transport_chat_app.audience import Audience, Member
 from jackfield_transport_chat_app.chats import new_chat_id
-from jackfield_transport_chat_app.fields import NO_SUCH_CHAT
+from jackfield_transport_chat_app.fields import no_such_chat
 from jackfield_transport_chat_app.figures import Figures
 from jackfield_transport_chat_app.measurement import Measured, Measurement
 from jackfield_transport_chat_app.replicas import Replicas
@@ -137,7 +137,7 @@ class Exchanges:
                         yield Answered(text, shown_id, tuple(records), measured, total)
         except ProtocolError as error:
             if error.code == "conversation_not_found":
-                raise NO_SUCH_CHAT from None
+                raise no_such_chat() from None
             raise
 
     async def _ended(

@@ -24,8 +24,6 @@ _CHAT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _CURSOR: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_CURSOR_CHARS}}}")
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 
-NO_SUCH_CHAT: Final = ProtocolError(404, "chat_not_found", "There is no such chat.")
-
 
 @dataclass(eq=False)
 class BadFrame(ProtocolError):
@@ -155,6 +153,11 @@ def parse_page(query: Mapping[str, str], *, default: int, most: int) -> tuple[in
 
 
 BAD_CURSOR: Final = "cursor is not one that this list gave."
+
+
+def no_such_chat() -> ProtocolError:
+    """The answer to an id that no chat of the user has."""
+    return ProtocolError(404, "chat_not_found", "There is no such chat.")
 
 
 def bad_cursor() -> ProtocolError:

@@ -37,7 +37,6 @@ _MAX_USER_ID_BYTES: Final = 4096
 _BUSY: Final = ProtocolError(429, "session_busy", "Too many messages wait for their answers.")
 _INTERNAL: Final = ProtocolError(500, "internal_error", "Something went wrong on the server.")
 _NO_STORE: Final = ProtocolError(503, "store_unavailable", "The conversation cannot be reached now.")
-_CROWDED: Final = ProtocolError(429, "too_many_sockets", "This user has too many connections.")
 
 Answering = Callable[[Asked], Awaitable[Answer]]
 Checking = Callable[[WebSocket, Form, UserId], Asked]
@@ -63,7 +62,7 @@ class Crowd:
         """
         sockets = self._sockets.setdefault(user, set())
         if len(sockets) >= self._most:
-            raise _CROWDED
+            raise _crowded()
         sockets.add(socket)
         try:
             yield
@@ -198,3 +197,7 @@ class _Talk:
             self._socket.post(described(_INTERNAL, frame_id))
         else:
             self._socket.post(answered(answer, asked.conversation.session, frame_id))
+
+
+def _crowded() -> ProtocolError:
+    return ProtocolError(429, "too_many_sockets", "This user has too many connections.")

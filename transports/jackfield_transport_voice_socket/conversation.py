@@ -30,9 +30,6 @@ _FAREWELL_S: Final = 2.0
 _RESTART: Final = 1012
 """What a socket is closed with by a server that stops without saying so before, such as uvicorn by itself."""
 
-_NO_SOUND: Final = ProtocolError(422, "audio_not_expected", "The call was started with audio_in null.")
-_TOO_LONG: Final = ProtocolError(413, "message_too_large", "The message is larger than is allowed.")
-_STARTED: Final = ProtocolError(422, "already_started", "The call has begun; start comes first and once.")
 _NO_STORE: Final = ProtocolError(503, "store_unavailable", "The message cannot be taken now.")
 
 
@@ -102,7 +99,7 @@ class Conversation:
     def _hear(self, data: bytes) -> None:
         try:
             if len(data) > self._bounds.max_frame_bytes:
-                raise _TOO_LONG
+                raise _too_long()
             pcm = self._decode(data)
         except Undecodable as error:
             self._refuse_frame(ProtocolError(422, "bad_audio", str(error)))
@@ -123,7 +120,7 @@ class Conversation:
         try:
             # Characters, not bytes: near enough, and nothing has to be encoded for it.
             if len(text) > self._bounds.max_frame_bytes:
-                raise _TOO_LONG
+                raise _too_long()
             await self._do(read_command(text))
         except ProtocolError as error:
             self._refuse_command(error)
@@ -154,7 +151,7 @@ class Conversation:
                 self._call.switch(name)
                 self._outbox.put({"type": "scenario", "name": name})
             case commands.Start():
-                raise _STARTED
+                raise _started()
             case _:
                 self._steer(command)
 
@@ -183,4 +180,16 @@ class Conversation:
 
 
 def _refuse_sound(data: bytes) -> bytes:
-    raise _NO_SOUND
+    raise _no_sound()
+
+
+def _no_sound() -> ProtocolError:
+    return ProtocolError(422, "audio_not_expected", "The call was started with audio_in null.")
+
+
+def _too_long() -> ProtocolError:
+    return ProtocolError(413, "message_too_large", "The message is larger than is allowed.")
+
+
+def _started() -> ProtocolError:
+    return ProtocolError(422, "already_started", "The call has begun; start comes first and once.")
