@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.panel import Panel
+from jackfield.contracts.transport import MORE_FOLLOWS
 from jackfield.errors import ProtocolError, StoreUnavailable
 
 _BEARER: Final = "jackfield.bearer"
@@ -50,8 +51,6 @@ _FLOOD_S: Final = 60.0
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: sends whatever a model may write
 
 _INVALID: Final = ProtocolError(422, "invalid_json", "The frame is not a JSON object.")
-_OVERSIZED: Final = ProtocolError(413, "message_too_large", "The frame is larger than is allowed.")
-_FLOODING: Final = ProtocolError(400, "too_many_bad_frames", "Too many frames were not acceptable.")
 _NO_STORE: Final = ProtocolError(503, "store_unavailable", "The conversations cannot be reached now.")
 
 
@@ -131,7 +130,7 @@ class JsonSocket:
         while now_s - self._bad[0] > _FLOOD_S:
             self._bad.popleft()
         if len(self._bad) >= self._rules.max_bad_frames:
-            raise _FLOODING
+            raise _flooding()
 
     async def objects(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what the client sends, until it leaves.
@@ -145,7 +144,7 @@ class JsonSocket:
             text = message.get("text")
             size_bytes = len(message.get("bytes") or b"") if text is None else _size_bytes(text)
             if size_bytes > self._rules.max_frame_bytes:
-                raise _OVERSIZED
+                raise _oversized()
             found = _parsed(text) if text is not None else None
             if found is None:
                 self.reject(_INVALID)
@@ -156,22 +155,35 @@ class JsonSocket:
         """Send what is posted, until cancelled; gives the client up when it does not read, or has gone."""
         try:
             while True:
-                while self._outgoing:
-                    text = self._outgoing.popleft()
-                    self._waiting_bytes -= len(text)
-                    with anyio.fail_after(self._rules.send_s):
-                        await self._websocket.send_text(text)
+                await self._send_all()
                 self._wake = anyio.Event()
                 await self._wake.wait()
         except (TimeoutError, WebSocketDisconnect, OSError):
             self._scope.cancel()
 
+    async def _send_all(self) -> None:
+        """Send what waits; all of it leaves in one piece, where it is small.
+
+        :raises TimeoutError: when the client does not read.
+        """
+        send_s = self._rules.send_s
+        with anyio.fail_after(send_s) as scope:  # one for all: it costs more than to send a message
+            while self._outgoing:
+                text = self._outgoing.popleft()
+                self._waiting_bytes -= len(text)
+                message: dict[str, object] = {"type": "websocket.send", "text": text}
+                if self._outgoing:
+                    message[MORE_FOLLOWS] = True
+                await self._websocket.send(message)
+                if self._outgoing:
+                    scope.deadline = anyio.current_time() + send_s
+
     async def close(self, code: int, reason: str = "") -> None:
         """Send what waits and close; a client that does not read is not waited for."""
         with anyio.move_on_after(_CLOSE_S), suppress(WebSocketDisconnect, OSError):
-            while self._outgoing and self._websocket.client_state is WebSocketState.CONNECTED:
+            while self._outgoing and is_open(self._websocket):
                 await self._websocket.send_text(self._outgoing.popleft())
-            if self._websocket.client_state is WebSocketState.CONNECTED:
+            if is_open(self._websocket):
                 await self._websocket.close(code, reason)
 
     @contextmanager
@@ -179,6 +191,12 @@ class JsonSocket:
         """What is inside ends when the client is given up."""
         with self._scope:
             yield
+
+
+def is_open(websocket: WebSocket) -> bool:
+    """Whether something may be sent: neither side has closed the WebSocket, and it could be written to."""
+    connected = WebSocketState.CONNECTED
+    return websocket.client_state is connected and websocket.application_state is connected
 
 
 @asynccontextmanager
@@ -245,3 +263,11 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 def _size_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
+def _oversized() -> ProtocolError:
+    return ProtocolError(413, "message_too_large", "The frame is larger than is allowed.")
+
+
+def _flooding() -> ProtocolError:
+    return ProtocolError(400, "too_many_bad_frames", "Too many frames were not acceptable.")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 from fastapi import APIRouter, WebSocket
-from starlette.websockets import WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocketDisconnect
 
 from jackfield import ProtocolError, Site, StoreUnavailable
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.call import CallRequest, EndReason
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef
-from jackfield.sockets import INTERNAL, NORMAL, POLICY, accept, admitted, close_code
+from jackfield.sockets import INTERNAL, NORMAL, POLICY, accept, admitted, close_code, is_open
 from jackfield_transport_voice_socket.commands import PROTOCOL, Start, read_command
 from jackfield_transport_voice_socket.conversation import Bounds, Conversation
 from jackfield_transport_voice_socket.events import StartedMessage, error_message
@@ -40,11 +40,6 @@ CODES_OF_REASONS: Final[Mapping[EndReason, int]] = {
     "shutdown": 1001,
 }
 
-_NO_START: Final = ProtocolError(422, "start_expected", "The first message must be start, in JSON.")
-_TOO_LATE: Final = ProtocolError(408, "start_timeout", "No start came in time.")
-_UNKNOWN_SESSION: Final = ProtocolError(
-    404, "session_not_found", "There is no such session, or it has expired."
-)
 _NO_STORE: Final = ProtocolError(503, "store_unavailable", "The conversation cannot be reached now.")
 
 
@@ -101,14 +96,14 @@ class _Endpoint:
                 raise WebSocketDisconnect(message["code"])
             text = message.get("text")
             if text is None:
-                raise _NO_START
+                raise _no_start()
             if len(text) > self._options.max_frame_bytes:
                 raise ProtocolError(413, "message_too_large", "The message is larger than is allowed.")
             start = read_command(text)
             if not isinstance(start, Start):
-                raise _NO_START
+                raise _no_start()
             return start
-        raise _TOO_LATE
+        raise _too_late()
 
     async def _reference(self, start: Start, authenticated: UserId | None) -> ConversationRef:
         user = await self._user(start.user_id, authenticated)
@@ -116,7 +111,7 @@ class _Endpoint:
         session_id = start.session_id or sessions.new_session_id(user)
         reference = ConversationRef(self._site.mount, user, session_id)
         if self._panel.settings.session_ids == "server" and not sessions.issued(reference):
-            raise _UNKNOWN_SESSION
+            raise _unknown_session()
         await self._panel.limits.check_session(reference)
         return reference
 
@@ -199,6 +194,18 @@ class _Endpoint:
 
 
 async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:
-    if websocket.client_state is WebSocketState.CONNECTED:
+    if is_open(websocket):
         with anyio.move_on_after(_CLOSE_S):
             await websocket.close(code, reason)
+
+
+def _no_start() -> ProtocolError:
+    return ProtocolError(422, "start_expected", "The first message must be start, in JSON.")
+
+
+def _too_late() -> ProtocolError:
+    return ProtocolError(408, "start_timeout", "No start came in time.")
+
+
+def _unknown_session() -> ProtocolError:
+    return ProtocolError(404, "session_not_found", "There is no such session, or it has expired.")

@@ -14,9 +14,9 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from jackfield.contracts.transport import MORE_FOLLOWS
+from jackfield.server.misconduct import StrictWebSocketProtocol
 
 MOST_HELD_BYTES: Final = 64 * 1024
 """More is never held back: the kernel has to say when a client reads too slowly."""
@@ -101,8 +101,8 @@ class GatheringTransport(asyncio.Transport):
         self._connection.resume_reading()
 
 
-class GatheringWebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket over a connection that gathers."""
+class GatheringWebSocketProtocol(StrictWebSocketProtocol):
+    """A WebSocket over a connection that gathers."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a connection that was switched to the protocol of WebSockets."""

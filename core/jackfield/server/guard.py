@@ -11,6 +11,7 @@ import anyio
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
 from jackfield.errors import ProtocolError
 from jackfield.server.errors import error_response, plain_error
@@ -76,8 +77,8 @@ class Guard:
         try:
             with socket.cancel_scope:
                 await self._app(scope, receive, socket.send)
-        except (WebSocketDisconnect, ClientDisconnect):
-            pass  # the ordinary end of a conversation
+        except (WebSocketDisconnect, ClientDisconnect, ClientDisconnected):
+            pass  # the ordinary end of a conversation, if not of one that had not begun
         except Exception as error:
             logger.error("a WebSocket handler failed", exc_info=error)
             refusal = plain_error(500)
