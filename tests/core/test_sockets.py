@@ -20,8 +20,9 @@ from websockets.exceptions import ConnectionClosed
 
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.panel import Panel
+from jackfield.contracts.transport import MORE_FOLLOWS
 from jackfield.errors import ProtocolError, StoreUnavailable
-from jackfield.sockets import BEARER, JsonSocket, SocketRules, open_socket
+from jackfield.sockets import JsonSocket, SocketRules, open_socket
 
 pytestmark = pytest.mark.anyio
 
@@ -166,8 +167,8 @@ async def test_only_strangers_count_towards_their_address() -> None:
 
 
 async def test_a_bearer_among_the_subprotocols_is_answered() -> None:
-    async with served() as url, connect(url, subprotocols=[BEARER, "token"]) as client:  # type: ignore[list-item]
-        assert client.subprotocol == BEARER
+    async with served() as url, connect(url, subprotocols=["jackfield.bearer", "token"]) as client:  # type: ignore[list-item]
+        assert client.subprotocol == "jackfield.bearer"
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,35 @@ async def test_it_is_closed_normally_when_the_door_has_said_everything() -> None
 
     async with served(greet) as url, connect(url) as client:
         assert await end_of(client) == (["welcome"], 1000)
+
+
+async def test_messages_that_wait_together_are_told_to_leave_together() -> None:
+    sent: list[Mapping[str, Any]] = []
+    everything = anyio.Event()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) == 4:
+            everything.set()
+
+    websocket = WebSocket({"type": "websocket"}, receive, send)
+    await websocket.accept()
+    socket = JsonSocket(websocket, SocketRules(describe))
+    for number in range(3):
+        socket.post({"n": number})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(socket.send_waiting)
+        await everything.wait()
+        tasks.cancel_scope.cancel()
+
+    assert [(message["text"], MORE_FOLLOWS in message) for message in sent[1:]] == [
+        ('{"n":0}', True),
+        ('{"n":1}', True),
+        ('{"n":2}', False),
+    ]
 
 
 async def test_a_client_that_does_not_read_is_given_up_and_nobody_waits_for_it() -> None:

@@ -103,8 +103,8 @@ class _Connection:
         self._visitor = visitor
         self._socket = socket
         self._request_id = request_id
-        self._in_order = anyio.Lock()
-        self._taking = anyio.Lock()
+        self._in_order = anyio.Lock(fast_acquire=True)
+        self._taking = anyio.Lock(fast_acquire=True)
         self._recordings = 0
         self._requests = 0
 
