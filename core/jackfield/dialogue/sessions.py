@@ -99,7 +99,9 @@ class SessionService:
 
     def owner(self, user: UserId) -> str:
         """The user of somebody's records: the same behind every door of one section of authentication."""
-        return f"{user.section}/{user.subject}"
+        # A mount is part of some sections; its slashes must not pass for the one before the subject.
+        section = user.section.replace("%", "%25").replace("/", "%2F")
+        return f"{section}/{user.subject}"
 
     async def window(self, conversation: ConversationRef) -> Window | None:
         """Give what is remembered; None when unknown or expired.

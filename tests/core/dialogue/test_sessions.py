@@ -71,6 +71,20 @@ def test_parts_cannot_be_shifted_over_their_borders() -> None:
     assert len({sessions.key(each) for each in shifted}) == len(shifted)
 
 
+def test_no_two_users_own_the_same_records() -> None:
+    users = [
+        UserId("claimed:", "pi/ada"),
+        UserId("claimed:/pi", "ada"),
+        UserId("claimed:%2Fpi", "ada"),
+        UserId("devices", "a/b/ada"),
+        UserId("devices/a", "b/ada"),
+        UserId("devices/a/b", "ada"),
+    ]
+
+    assert len({service().owner(user) for user in users}) == len(users)
+    assert service().owner(UserId("devices", "ada")) == "devices/ada"
+
+
 def test_a_key_is_a_digest_that_the_secret_makes_unguessable() -> None:
     plain, keyed, other = (service(secret).key(ref()) for secret in (b"", b"one", b"two"))
 
