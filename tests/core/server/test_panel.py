@@ -118,7 +118,7 @@ async def test_claimed_users_live_apart_by_mount() -> None:
     async with serving(assembly(door(who), door(who, mount="/pi", number=2))) as served:
         root = (await served.client.get("/claimed")).json()
         mounted = (await served.client.get("/pi/claimed")).json()
-    assert (root, mounted) == ("claimed:/0xabc", "claimed:%2Fpi/0xabc")
+    assert (root, mounted) == ("claimed:/0xabc", "claimed:/pi/0xabc")
 
 
 async def test_a_browser_may_bring_its_token_as_a_websocket_subprotocol() -> None:
