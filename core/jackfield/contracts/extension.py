@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
+from jackfield.contracts.llm import Usage
 from jackfield.contracts.turn import TurnOutput, TurnRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened. Holds no text, transcript, prompt, sound or secret."""
+
+    at_s: float = field(default_factory=time.time, kw_only=True, compare=False)
+    """When, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,53 @@ class TurnStarted(Event):
     turn: str
 
 
+StepKind = Literal["stt", "llm", "tool", "tts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A provider of a chain that failed within a step."""
+
+    at_s: float
+    """Seconds since the turn began."""
+    section: str
+    provider: str
+    error: str
+    """The class name of the error."""
+    taken_over_by: str = ""
+    """Section of the provider that was asked next; empty where none was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one provider or one tool did in a turn. Times are in seconds since the turn began."""
+
+    kind: StepKind
+    section: str
+    """Section of the file; of a chain, that of the member that was asked last."""
+    provider: str
+    """The plugin; of a tool its name, empty where the model wanted one that does not exist."""
+    began_s: float
+    """STT in a call: when the user fell silent."""
+    ended_s: float
+    """When the last output had come, and was taken."""
+    first_s: float | None = None
+    """When the first output of use came: a text that is not blank, a tool call, sound."""
+    outcome: str = "ok"
+    """`ok`, `failed` or `cancelled`."""
+    error: str = ""
+    """The class name of the error."""
+    requested_model: str = ""
+    """LLM: the model that is configured; empty where that is not known."""
+    model: str = ""
+    """LLM: the model that answered, in the provider's words."""
+    reason: str = ""
+    """LLM: as in `Finish`."""
+    usage: Usage | None = None
+    """LLM: what the step cost."""
+    troubles: tuple[Trouble, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class TurnFinished(Event):
     """A turn ended. `waterfall` maps stage names to seconds since the turn began."""
@@ -56,6 +108,20 @@ class TurnFinished(Event):
     outcome: str
     """`ok`, `failed`, `cancelled`, or `interrupted` by the user while the answer was spoken."""
     waterfall: Mapping[str, float] = field(default_factory=dict)
+    duration_s: float = 0.0
+    """Seconds from the turn's beginning to its end."""
+    steps: tuple[Step, ...] = ()
+    """In the order in which they began."""
+    message_type: str = "text"
+    """`text` or `voice`."""
+    language: str | None = None
+    """BCP 47 tag that was asked for."""
+    error: str = ""
+    """The class name of the error that it failed of, where that was the model's or the server's."""
+    call: str = ""
+    """Name of the call that it was a turn of, as in `CallStarted`."""
+    traceparent: str = ""
+    """The client's header of this name (W3C Trace Context), as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +133,8 @@ class CallStarted(Event):
     """Opaque key of the conversation."""
     call: str
     """Names the call in events and in the log."""
+    traceparent: str = ""
+    """The client's header of this name (W3C Trace Context), as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +166,8 @@ class ProviderFailed(Event):
     section: str
     provider: str
     error: str
+    call: str = ""
+    """Name of the call whose ears it was, as in `CallStarted`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 
-def _tell_nobody() -> None: ...
+def _tell_nobody(*_: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,10 @@ class Failover:
     """Seconds without useful output after which a provider is left, where there is a next one."""
     left: Callable[[], None] = _tell_nobody
     """Called whenever one was left for the next. Returns at once."""
+    asked: Callable[[str, str], None] = _tell_nobody
+    """Called with section and plugin of each provider that is asked. Returns at once."""
+    failed: Callable[[str, str, str], None] = _tell_nobody
+    """Called with section and plugin of each that failed, and its error's class name. Returns at once."""
 
 
 @runtime_checkable

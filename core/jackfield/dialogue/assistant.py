@@ -99,10 +99,12 @@ class DialogueAssistant:
         async with self.order.turn(key):
             self._chosen(request)  # before anything is spent on a turn that cannot be
             settings = TranscriptionSettings(request.language or self._language)
-            text = await self._reader.read(upload, stt, settings, waterfall)
-            spoken = replace(request, text=text, message_type="voice")
+            spoken = replace(request, message_type="voice")
+            with self._runner.chronicle.hearing(spoken, key, waterfall):
+                text = await self._reader.read(upload, stt, settings, waterfall)
+            spoken = replace(spoken, text=text)
             turn = await self._begin(spoken, key, waterfall)
-            with self._runner.told(turn):
+            with self._runner.chronicle.told(turn):
                 clip = await self._answer_aloud(turn, self._assembly.tts.default)
             return ClipAnswer(turn.answer, text, clip, turn.finish.cached)
 
@@ -131,7 +133,7 @@ class DialogueAssistant:
         key = self._sessions.key(request.conversation)
         async with place or self.order.turn(key):
             turn = await self._begin(request, key, waterfall, asked)
-            with self._runner.told(turn):
+            with self._runner.chronicle.told(turn):
                 yield turn
 
     async def _begin(

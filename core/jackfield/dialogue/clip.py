@@ -19,8 +19,16 @@ from jackfield.contracts.panel import Clips, Heard, Metric, Spoken
 from jackfield.contracts.stt import STT, STT_RATE_HZ, STTStream, Transcript, TranscriptionSettings
 from jackfield.contracts.tts import TTS, SpeechSettings, TTSOutput
 from jackfield.dialogue.failures import client_error, failover_noted, report
+from jackfield.dialogue.steps import Work
 from jackfield.dialogue.waterfall import Waterfall
-from jackfield.errors import FieldError, ProtocolError, ProviderBadReply, ProviderError, ProviderTimedOut
+from jackfield.errors import (
+    FieldError,
+    ProtocolError,
+    ProviderBadReply,
+    ProviderError,
+    ProviderTimedOut,
+    StoreUnavailable,
+)
 from jackfield.resilience.guard import Patience, guard, in_time
 from jackfield.resilience.retry import retrying
 from jackfield.text import normalise
@@ -64,8 +72,9 @@ class ClipReader:
         await self._scan(upload)
         pcm = upload.data if raw_hz == STT_RATE_HZ else await self._decode(upload, raw_hz)
         waterfall.reached("decoded")
-        failover = failover_noted(self._timeouts, waterfall, "stt_failover")
-        transcript = await self._transcribe(pcm, stt, replace(settings, failover=failover))
+        with waterfall.steps.begin("stt", stt) as work:
+            failover = failover_noted(self._timeouts.failover_seconds, waterfall, "stt_failover", work)
+            transcript = await self._transcribe(pcm, stt, replace(settings, failover=failover), work)
         waterfall.reached("transcript")
         text = normalise(transcript.text)
         if not text:
@@ -121,11 +130,14 @@ class ClipReader:
         self._audio_total.inc("decode", "ok")
         return pcm
 
-    async def _transcribe(self, pcm: bytes, stt: Built[STT], settings: TranscriptionSettings) -> Transcript:
+    async def _transcribe(
+        self, pcm: bytes, stt: Built[STT], settings: TranscriptionSettings, work: Work
+    ) -> Transcript:
         try:
             transcript = await self._heard(pcm, stt.object, settings)
         except ProviderError as error:
             self._audio_total.inc("stt", "error")
+            work.end(type(error))
             report(stt, error, self._publish)
             raise client_error("stt", error) from error
         self._audio_total.inc("stt", "ok")
@@ -183,7 +195,9 @@ class Speaker:
         """Speak the pieces as they come; gives the clip's name, None when the voice failed."""
         async with pieces:
             try:
-                clip = await self._speak(pieces, tts.object, settings, waterfall)
+                clip = await self._speak(pieces, tts, settings, waterfall)
+            except StoreUnavailable as error:  # the voice did not fail
+                logger.warning("the spoken answer cannot be stored, and goes out as text: %s", error)
             except Exception as error:  # noqa: BLE001  # a broken voice costs the sound, not the answer
                 report(tts, error, self._publish)
             else:
@@ -203,7 +217,7 @@ class Speaker:
         waterfall: Waterfall,
     ) -> str:
         sound = await self._sound(pieces, tts, settings, waterfall)
-        return await self._clips.save(sound, tts.rate_hz(settings.voice))
+        return await self._clips.save(sound, tts.object.rate_hz(settings.voice))
 
     async def spoken(self, text: str, tts: Built[TTS], settings: SpeechSettings) -> Spoken:
         """Give a text as a file.
@@ -215,7 +229,7 @@ class Speaker:
         cutter = Pieces(settings.voice.language)
         pieces = [*cutter.add(text), *cutter.end()]
         try:
-            sound = await self._sound(_each(pieces), tts.object, settings, Waterfall())
+            sound = await self._sound(_each(pieces), tts, settings, Waterfall())
         except ProviderError as error:
             self._audio_total.inc("tts", "error")
             report(tts, error, self._publish)
@@ -234,11 +248,15 @@ class Speaker:
         patience = Patience(self._timeouts.request_seconds)
         async for piece in pieces:
             waterfall.reached("first_sentence")
-            async with aclosing(self._say(piece, tts, settings, patience)) as outputs:
-                async for output in outputs:
-                    if isinstance(output, bytes):
-                        waterfall.reached("first_audio")
-                        sound += output
+            with waterfall.steps.begin("tts", tts) as work:
+                failover = failover_noted(self._timeouts.failover_seconds, waterfall, "tts_failover", work)
+                noted = replace(settings, failover=failover)
+                async with aclosing(self._say(piece, tts.object, noted, patience)) as outputs:
+                    async for output in outputs:
+                        if isinstance(output, bytes):
+                            work.reached_first()
+                            waterfall.reached("first_audio")
+                            sound += output
         if not sound:
             raise ProviderBadReply("no sound came")
         return bytes(sound)

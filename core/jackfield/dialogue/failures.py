@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, Literal
 
 from jackfield.assembly import Built
-from jackfield.config.sections import TimeoutsSection
 from jackfield.contracts.extension import Event
 from jackfield.contracts.failover import Failover
+from jackfield.dialogue.steps import Work
 from jackfield.dialogue.waterfall import Stage, Waterfall
 from jackfield.errors import (
     ContextTooLong,
@@ -43,9 +43,9 @@ def code_of(stage: Literal["llm", "stt", "tts"], error: Exception) -> str:
     return client_error(stage, error).code if isinstance(error, ProviderError) else f"{stage}_failed"
 
 
-def failover_noted(timeouts: TimeoutsSection, waterfall: Waterfall, stage: Stage) -> Failover:
-    """How long a provider of a chain is waited for in a turn, whose waterfall notes that it was left."""
-    return Failover(timeouts.failover_seconds, partial(waterfall.reached, stage))
+def failover_noted(after_s: float, waterfall: Waterfall, stage: Stage, work: Work) -> Failover:
+    """How long a provider of a chain is waited for in a turn, whose waterfall and step note how it goes."""
+    return Failover(after_s, partial(waterfall.reached, stage), work.asked, work.failed)
 
 
 def report(built: Built[Any], error: Exception, publish: Callable[[Event], None]) -> None:

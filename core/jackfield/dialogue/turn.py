@@ -1,36 +1,35 @@
-"""Running a turn: the model, its tools, storing what was said, and telling how it went."""
+"""Running a turn: the model, its tools, and storing what was said."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from random import getrandbits
-from typing import Literal
+from typing import Final, Literal
 
 from jackfield.assembly import Assembly, Built
 from jackfield.config.sections import TimeoutsSection
-from jackfield.contracts.extension import Answer, Event, TurnFinished, TurnStarted
+from jackfield.contracts.extension import Answer, Event
 from jackfield.contracts.llm import LLM, Finish, GenerationRequest, LLMOutput, Message, ToolCall, Usage
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.session import Record, StoredMessage, Window
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import Recorded, ToolStarted, TurnOutput, TurnRequest
+from jackfield.dialogue.chronicle import Chronicle, new_turn_id
 from jackfield.dialogue.consumption import Consumption
 from jackfield.dialogue.failures import client_error, failover_noted, report
 from jackfield.dialogue.prompt import PromptWriter
 from jackfield.dialogue.recorder import Recorder
 from jackfield.dialogue.scenarios import Part
-from jackfield.dialogue.sessions import LOGGED_KEY_CHARS, SessionService
+from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.steps import Work
 from jackfield.dialogue.tools import Toolbox
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import ProviderBadReply, ProviderError
 from jackfield.resilience.guard import Patience, guard
-
-logger = logging.getLogger(__name__)
+from jackfield.traceparent import traceparent
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Turn:
     part: Part
     llm: Built[LLM]
     waterfall: Waterfall
-    id: str = field(default_factory=lambda: f"{getrandbits(64):016x}")
+    id: str = field(default_factory=new_turn_id)
     """Tells turns apart, and is no secret."""
     pieces: list[str] = field(default_factory=list)
     """The answer so far, as it came."""
@@ -53,6 +52,11 @@ class Turn:
     """The question, when it has been recorded already."""
     outcome: Literal["ok", "failed", "cancelled", "interrupted"] = "cancelled"
     """How the turn ended, or would end if it ended now."""
+    error: str = ""
+    """The class name of what it failed of."""
+    call: str = ""
+    """The call that it is a turn of."""
+    traceparent: str = field(default_factory=traceparent.get)
 
     @property
     def answer(self) -> str:
@@ -81,12 +85,8 @@ class TurnRunner:
         self._max_tokens = config.assistant.max_tokens
         self._wrappers = [built.object for built in reversed(assembly.turn_wrappers)]
         self._prompts = PromptWriter(config.session.max_messages, config.assistant.max_tokens)
+        self.chronicle: Final = Chronicle(metrics, publish)
         self._toolbox = Toolbox(assembly.tools, config.timeouts.tool_seconds)
-        self._stage_seconds = metrics.histogram(
-            "jackfield_stage_seconds",
-            "Seconds from the beginning of a turn to each of its stages.",
-            ["transport", "stage"],
-        )
         self._tokens = metrics.counter(
             "jackfield_tokens_total", "Tokens of prompts and answers.", ["transport", "kind"]
         )
@@ -122,25 +122,12 @@ class TurnRunner:
                     yield Recorded(record)
                 yield turn.finish
             except ProviderError as error:
-                turn.outcome = "failed"
+                turn.outcome, turn.error = "failed", type(error).__name__
                 report(turn.llm, error, self._publish)
                 raise client_error("llm", error) from error
-            except Exception:
-                turn.outcome = "failed"
+            except Exception as error:
+                turn.outcome, turn.error = "failed", type(error).__name__
                 raise
-
-    @contextmanager
-    def told(self, turn: Turn) -> Iterator[None]:
-        """Tell of a turn that begins, and of its end and where its time went."""
-        self.begun(turn)
-        try:
-            yield
-        finally:
-            self.ended(turn)
-
-    def begun(self, turn: Turn) -> None:
-        """Tell of a turn that begins."""
-        self._publish(TurnStarted(turn.request.transport, turn.key, turn.id))
 
     def _wrapped(self, turn: Turn) -> AsyncGenerator[TurnOutput, None]:
         """The answer of the model, inside every extension that stands around turns."""
@@ -163,17 +150,20 @@ class TurnRunner:
             calls: list[ToolCall] = []
             finish = Finish("stop")
             offered = round_number < self._rounds
-            async with aclosing(self._generate(turn, messages, patience, tools=offered)) as outputs:
-                async for output in outputs:
-                    if isinstance(output, str):
-                        said.append(output)
-                        yield output
-                    elif isinstance(output, ToolCall):
-                        calls.append(output)
-                    else:
-                        finish = output
+            with turn.waterfall.steps.begin("llm", turn.llm) as work:
+                async with aclosing(self._generate(turn, messages, patience, work, tools=offered)) as outputs:
+                    async for output in outputs:
+                        if isinstance(output, str):
+                            said.append(output)
+                            yield output
+                        elif isinstance(output, ToolCall):
+                            calls.append(output)
+                        else:
+                            finish = output
             text = "".join(said)
-            self._count_tokens(turn, consumption.add(finish.usage, messages, text, calls))
+            work.model, work.reason = finish.model, finish.reason
+            work.usage = consumption.add(finish.usage, messages, text, calls)
+            self._count_tokens(turn, work.usage)
             if not calls or not offered:
                 yield replace(finish, usage=consumption.total)
                 return
@@ -183,10 +173,16 @@ class TurnRunner:
             context = ToolContext(request.conversation.user, turn.key)
             for call in calls:
                 yield ToolStarted(call.id, call.name)
-                result, finished = await self._toolbox.call(call, context)
+                with turn.waterfall.steps.begin("tool", name=self._known(call.name)) as work:
+                    result, finished = await self._toolbox.call(call, context)
+                work.outcome = "ok" if finished.ok else "failed"
                 messages.append(result)
                 self._tool_calls.inc(turn.request.transport, "ok" if finished.ok else "error")
                 yield finished
+
+    def _known(self, tool: str) -> str:
+        """The name of a tool; nothing for one that only the model knows, since that is its words."""
+        return tool if any(spec.name == tool for spec in self._toolbox.specs) else ""
 
     def _count_tokens(self, turn: Turn, usage: Usage) -> None:
         transport = turn.request.transport
@@ -198,7 +194,8 @@ class TurnRunner:
 
         :raises ProviderError: in one of its categories, when it fails.
         """
-        request = self._request(turn, self._written(turn, turn.request), tools=True)
+        work = turn.waterfall.steps.begin("llm", turn.llm)
+        request = self._request(turn, self._written(turn, turn.request), work, tools=True)
         warming = replace(request, max_tokens=1, warming=True)
         async with aclosing(turn.llm.object.generate(warming)) as outputs:
             async for _ in outputs:
@@ -216,7 +213,7 @@ class TurnRunner:
             max_messages=recording.remembered if recording else None,
         )
 
-    def _request(self, turn: Turn, messages: list[Message], *, tools: bool) -> GenerationRequest:
+    def _request(self, turn: Turn, messages: list[Message], work: Work, *, tools: bool) -> GenerationRequest:
         return GenerationRequest(
             messages=tuple(messages),
             tools=self._toolbox.specs if tools else (),
@@ -224,17 +221,23 @@ class TurnRunner:
             max_tokens=self._max_tokens,
             conversation=turn.key,
             user=self._sessions.pseudonym(turn.request.conversation.user),
-            failover=failover_noted(self._timeouts, turn.waterfall, "llm_failover"),
+            failover=failover_noted(self._timeouts.failover_seconds, turn.waterfall, "llm_failover", work),
         )
 
     def _generate(
-        self, turn: Turn, messages: list[Message], patience: Patience, *, tools: bool
+        self, turn: Turn, messages: list[Message], patience: Patience, work: Work, *, tools: bool
     ) -> AsyncGenerator[LLMOutput, None]:
+        def useful(output: LLMOutput) -> bool:
+            if not _is_useful(output):
+                return False
+            work.reached_first()  # it is asked no more then
+            return True
+
         return guard(
-            partial(turn.llm.object.generate, self._request(turn, messages, tools=tools)),
+            partial(turn.llm.object.generate, self._request(turn, messages, work, tools=tools)),
             first_s=self._timeouts.llm_first_seconds,
             patience=patience,
-            useful=_is_useful,
+            useful=useful,
         )
 
     async def _store(self, turn: Turn) -> Sequence[Record]:
@@ -267,24 +270,6 @@ class TurnRunner:
         )
         await self._sessions.append(request.conversation, pair, request.transport)
         turn.waterfall.reached("stored")
-
-    def ended(self, turn: Turn) -> None:
-        """Tell of a turn's end, and of where its time went."""
-        request, stages = turn.request, turn.waterfall.seconds()
-        self._publish(TurnFinished(request.transport, turn.key, turn.id, turn.outcome, stages))
-        for stage, seconds in stages.items():
-            self._stage_seconds.observe(seconds, request.transport, stage)
-        logger.info(
-            "turn %s %s in %.3f s (%s), %s, %s %s, llm %s",
-            turn.id,
-            turn.outcome,
-            turn.waterfall.total_s(),
-            turn.waterfall,
-            turn.key[:LOGGED_KEY_CHARS],
-            request.transport,
-            request.message_type,
-            turn.llm.plugin,
-        )
 
 
 def _is_useful(output: LLMOutput) -> bool:

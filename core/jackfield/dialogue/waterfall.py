@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from jackfield.dialogue.steps import Steps
+
 Stage = Literal[
     "decoded",
     "speech_end",
@@ -26,7 +28,7 @@ Stage = Literal[
 
 
 class Waterfall:
-    """Seconds from the beginning of a turn to the first time that each stage was reached.
+    """Seconds from the beginning of a turn to the first time that each stage was reached, and its `steps`.
 
     `began_s` is when the turn began on `clock`, now unless it is given. It may be corrected later.
     """
@@ -37,6 +39,7 @@ class Waterfall:
         self._clock = clock
         self.began_s = clock() if began_s is None else began_s
         self._stages: dict[str, float] = {}
+        self.steps = Steps(clock)
 
     def reached(self, stage: Stage, at_s: float | None = None) -> None:
         """Note a stage, now or at another time of the clock, unless it was reached before."""

@@ -83,6 +83,7 @@ class Attempt(Generic[T]):
         self._trial = member.circuit.begin()
         self._decided = False
         self._began_s = asyncio.get_running_loop().time()
+        plan.asked(*member.place)
 
     @property
     def last(self) -> bool:
@@ -130,6 +131,7 @@ class Attempt(Generic[T]):
         if not self._decided:
             self._decided = True
             self._chain.reporter.failed(self.member.place, error)
+            self._plan.failed(*self.member.place, type(error).__name__)
             self.member.circuit.failed(error, trial=self._trial)
 
     def over(self, *, useful: bool) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.types import Message
+
+from jackfield.traceparent import HEADER as TRACEPARENT, MOST_CHARS
 
 _KEY: Final = "jackfield.exchange"
 _STATUSES: Final = {"websocket.accept": 101, "websocket.close": 403}
@@ -31,6 +33,8 @@ class Exchange:
     """Status that was sent; 0 before that. 101 for an accepted WebSocket."""
     code: str = ""
     """Code of the error that was sent; empty without one."""
+    traceparent: str = ""
+    """The client's header, as it came; empty without one, and for one that is none."""
 
     def answered(self, message: Message) -> None:
         """Note the status of the answer that begins with this message, and put the id into it."""
@@ -42,8 +46,14 @@ class Exchange:
 
 def open_exchange(scope: MutableMapping[str, Any], now_s: float) -> Exchange:
     """Begin an exchange and leave it in the scope. The client's `X-Request-Id` is kept if it is harmless."""
-    exchange = Exchange(_id_from(scope["headers"]), now_s)
-    scope[_KEY] = exchange
+    wished, trace = "", ""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            wished = wished or value.decode("latin-1")
+        elif name == TRACEPARENT and len(value) <= MOST_CHARS:
+            trace = value.decode("latin-1")
+    known = wished if _ACCEPTABLE.fullmatch(wished) else f"req_{secrets.token_hex(8)}"
+    exchange = scope[_KEY] = Exchange(known, now_s, traceparent=trace)
     return exchange
 
 
@@ -51,13 +61,3 @@ def exchange_of(scope: MutableMapping[str, Any]) -> Exchange | None:
     """Give the exchange that a request belongs to; None outside of this server's middleware."""
     exchange = scope.get(_KEY)
     return exchange if isinstance(exchange, Exchange) else None
-
-
-def _id_from(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == b"x-request-id":
-            text = value.decode("latin-1")
-            if _ACCEPTABLE.fullmatch(text):
-                return text
-            break
-    return f"req_{secrets.token_hex(8)}"

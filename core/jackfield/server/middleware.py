@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jackfield.contracts.panel import Metrics
 from jackfield.server.exchange import Exchange, open_exchange, request_id
+from jackfield.traceparent import traceparent
 
 logger = logging.getLogger("jackfield.access")
 
@@ -54,6 +55,7 @@ class RequestContext:
             return
         exchange = open_exchange(scope, time.monotonic())
         token = request_id.set(exchange.request_id)
+        traced = traceparent.set(exchange.traceparent) if exchange.traceparent else None
 
         def send_marked(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
@@ -65,6 +67,8 @@ class RequestContext:
         finally:
             self._finish(scope, exchange)
             request_id.reset(token)
+            if traced is not None:
+                traceparent.reset(traced)
 
     def _finish(self, scope: Scope, exchange: Exchange) -> None:
         status = exchange.status or CLIENT_GONE

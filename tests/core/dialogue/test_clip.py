@@ -246,7 +246,8 @@ async def test_a_failing_recogniser_is_told_by_its_code(tmp_path: Path) -> None:
 
     assert (error.status, error.code) == (502, "stt_failed")
     assert "secret" not in str(error)
-    assert stage.events == [ProviderFailed("stt", "ears", "ProviderBadReply")]
+    assert stage.events[0] == ProviderFailed("stt", "ears", "ProviderBadReply")
+    assert stage.kinds() == ["ProviderFailed", "TurnStarted", "TurnFinished"]
     assert stage.figures.named["jackfield_audio_total"].values["stt", "error"] == 1
 
 
@@ -343,6 +344,9 @@ async def test_a_clip_that_cannot_be_stored_leaves_the_text(tmp_path: Path) -> N
     assert (found.text, found.clip) == ("Hello there.", None)
 
 
+    assert f"the spoken answer cannot be stored, and goes out as text: {stage.clip_folder}" in caplog.text
+    assert "ProviderFailed" not in stage.kinds()
+    assert stage.figures.named["jackfield_audio_total"].values["tts", "error"] == 1
 async def test_a_voice_that_fails_at_once_does_not_hold_up_a_long_answer(tmp_path: Path) -> None:
     long = tuple(f"This is sentence number {number}. " for number in range(200))
     stage = stage_of(

@@ -45,7 +45,7 @@ class Cascade:
         self,
         host: Host,
         leg: CallLeg,
-        recognise: Callable[[RecognitionListener, Callable[[], None]], Recognition | Deaf],
+        recognise: Callable[[RecognitionListener], Recognition | Deaf],
         repertoire: Repertoire,
         settings: CallSection,
         *,
@@ -54,8 +54,7 @@ class Cascade:
     ) -> None:
         self._host = host
         self._leg = leg
-        self._recognition = recognise(self, self._recogniser_left)
-        self._left_s = 0.0  # when a recogniser was left for the next of its chain
+        self._recognition = recognise(self)
         self._repertoire = repertoire
         self._foresight = Foresight(repertoire.read_ahead)
         self._settings = settings
@@ -285,13 +284,9 @@ class Cascade:
         self._saying.release()
         self._update()
 
-    def _recogniser_left(self) -> None:
-        self._left_s = loop_time_s()
-
     def _time(self, waterfall: Waterfall) -> None:
         waterfall.began_s = self._silent_since_s
-        if self._left_s > self._silent_since_s:
-            waterfall.reached("stt_failover", self._left_s)
+        self._recognition.record.tell(waterfall)
         waterfall.reached("speech_end", self._silent_since_s)
         waterfall.reached("endpoint", self._endpoint_s)
         waterfall.reached("transcript")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from anyio import sleep_forever
+
+from jackfield.dialogue.call.hearing_record import HearingRecord
 
 
 class Deaf:
@@ -10,6 +14,9 @@ class Deaf:
 
     gives_partials = False
     pending = 0
+
+    def __init__(self) -> None:
+        self.record: Final = HearingRecord(None)
 
     def push(self, pcm: bytes) -> None:
         """Drop sound."""

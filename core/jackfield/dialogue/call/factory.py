@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from jackfield.assembly import Assembly, Built, Providers
 from jackfield.contracts.call import CallLeg, CallRequest
-from jackfield.contracts.extension import Event
+from jackfield.contracts.extension import Event, ProviderFailed
 from jackfield.contracts.failover import Failover
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.stt import STT, TranscriptionSettings
@@ -76,18 +77,28 @@ class CallFactory:
         windows = self._windows if detects else None
         if detects and windows is None:
             raise ProtocolError(422, "voice_not_configured", "This server cannot tell when somebody speaks.")
-        repertoire = Repertoire(request, self._means(request, leg, tts), self._scenarios, self._assembly.llm)
+        name = secrets.token_hex(8)
+        means = self._means(request, leg, tts, name)
+        repertoire = Repertoire(request, means, self._scenarios, self._assembly.llm)
         return LiveCall(
             request,
-            name=secrets.token_hex(8),
+            name=name,
             session=self._sessions.key(request.conversation),
             settings=self._settings,
             detector=windows,
-            respond=partial(self._cascade, request, leg, stt, repertoire),
+            respond=partial(self._cascade, request, leg, stt, repertoire, self._publisher(name)),
             publish=self._publish,
         )
 
-    def _means(self, request: CallRequest, leg: CallLeg, tts: Built[TTS] | None) -> Means:
+    def _publisher(self, call: str) -> Callable[[Event], None]:
+        """What tells of failures of a call's ears, which belong to none of its turns."""
+
+        def publish(event: Event) -> None:
+            self._publish(replace(event, call=call) if isinstance(event, ProviderFailed) else event)
+
+        return publish
+
+    def _means(self, request: CallRequest, leg: CallLeg, tts: Built[TTS] | None, call: str) -> Means:
         return Means(
             tts=tts,
             phrases=self._phrases,
@@ -102,21 +113,28 @@ class CallFactory:
             language=request.language or self._assembly.config.assistant.language,
             publish=self._publish,
             companion=Companion(),
+            call=call,
         )
 
     def _cascade(
-        self, request: CallRequest, leg: CallLeg, stt: Built[STT] | None, repertoire: Repertoire, host: Host
+        self,
+        request: CallRequest,
+        leg: CallLeg,
+        stt: Built[STT] | None,
+        repertoire: Repertoire,
+        publish: Callable[[Event], None],
+        host: Host,
     ) -> Cascade:
         settings = self._settings
         language = request.language or self._assembly.config.assistant.language
 
-        def recognise(listener: RecognitionListener, left: Callable[[], None]) -> Recognition | Deaf:
+        def recognise(listener: RecognitionListener) -> Recognition | Deaf:
             if stt is None:
                 return Deaf()
-            failover = Failover(settings.failover_seconds, left)
+            failover = Failover(settings.failover_seconds)
             transcription = TranscriptionSettings(language, gated=request.turns == "auto", failover=failover)
             return Recognition(
-                stt, transcription, limit_s=settings.stt_seconds, listener=listener, publish=self._publish
+                stt, transcription, limit_s=settings.stt_seconds, listener=listener, publish=publish
             )
 
         return Cascade(
@@ -126,12 +144,12 @@ class CallFactory:
             repertoire,
             settings,
             report_interruption=partial(self._interruptions.inc, request.transport),
-            report_detector=self._detector_failed,
+            report_detector=partial(self._detector_failed, publish),
         )
 
-    def _detector_failed(self, error: ProviderError) -> None:
+    def _detector_failed(self, publish: Callable[[Event], None], error: ProviderError) -> None:
         if self._assembly.vad is not None:
-            report(self._assembly.vad, error, self._publish)
+            report(self._assembly.vad, error, publish)
 
 
 def _provider(providers: Providers[T], name: str | None, field: str, what: str) -> Built[T]:

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -37,8 +38,8 @@ class Mouth:
     `sink` is given the sound at `rate_hz`, in order, about a tenth of a second at once. `ahead_s` tells how
     many seconds of it were not heard yet: while they are more than `ahead_limit_s`, the voice rests. It may
     be silent for `first_s` seconds while it has something to say. A piece that breaks off within a clause
-    is spoken without the silence at its end. The stage `first_sentence` of the waterfall is noted here; when
-    sound is heard first is for the owner of the sink to say.
+    is spoken without the silence at its end. The stage `first_sentence` of the waterfall and its steps are
+    noted here; when sound is heard first is for the owner of the sink to say.
     """
 
     def __init__(  # noqa: PLR0913  # an answer has just so many sides
@@ -55,7 +56,7 @@ class Mouth:
     ) -> None:
         voice_hz = tts.object.rate_hz(settings.voice)
         self._tts = tts
-        self._settings = settings
+        self._settings = self._noting(settings)
         self._sink = sink
         self._ahead_s = ahead_s
         self._ahead_limit_s = ahead_limit_s
@@ -74,6 +75,23 @@ class Mouth:
         """Whether the voice is waited for."""
         self._wants_text = False
         """Whether it waits for text itself: then it may take any time."""
+
+    def _noting(self, settings: SpeechSettings) -> SpeechSettings:
+        """Let the step that runs know how a chain goes from one voice to the next."""
+        if settings.failover is None:
+            return settings
+        failover = replace(
+            settings.failover,
+            asked=self._asked,
+            failed=self._failed,
+        )
+        return replace(settings, failover=failover)
+
+    def _asked(self, section: str, provider: str) -> None:
+        self._work.asked(section, provider)
+
+    def _failed(self, section: str, provider: str, error: str) -> None:
+        self._work.failed(section, provider, error)
 
     @property
     def text(self) -> str:
@@ -156,7 +174,14 @@ class Mouth:
 
     async def _take(self, start: Callable[[], AsyncGenerator[TTSOutput, None]], passage: Passage) -> None:
         """Give all sound of a synthesis to the sink."""
+        with self._waterfall.steps.begin("tts", self._tts) as self._work:
+            await self._give_all(start, passage)
+        if self._trimmer is not None:
+            trimmer, self._trimmer = self._trimmer, None
+            await self._resample(trimmer.end(), passage)
+        passage.complete = True
 
+    async def _give_all(self, start: Callable[[], AsyncGenerator[TTSOutput, None]], passage: Passage) -> None:
         def begin() -> AsyncGenerator[TTSOutput, None]:
             passage.words.clear()  # those of an attempt that failed
             return start()
@@ -170,14 +195,11 @@ class Mouth:
                         passage.words.append(output)
                     continue
                 first = not self._given_bytes
+                self._work.reached_first()
                 await self._resample(output, passage)
                 if first:
                     await checkpoint()  # it is sent before more is made
                 await self._room()
-        if self._trimmer is not None:
-            trimmer, self._trimmer = self._trimmer, None
-            await self._resample(trimmer.end(), passage)
-        passage.complete = True
 
     async def _next(self, outputs: AsyncGenerator[TTSOutput, None]) -> TTSOutput | None:
         """Wait for the next output, None at the end. A voice that takes too long is given up."""

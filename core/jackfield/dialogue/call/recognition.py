@@ -13,6 +13,7 @@ import anyio
 from jackfield.assembly import Built
 from jackfield.contracts.extension import Event
 from jackfield.contracts.stt import STT, DiscardingSTTStream, STTStream, Transcript, TranscriptionSettings
+from jackfield.dialogue.call.hearing_record import HearingRecord
 from jackfield.dialogue.failures import report
 from jackfield.errors import ProviderBadReply, ProviderTimedOut
 
@@ -62,7 +63,8 @@ class Recognition:
     ) -> None:
         self.gives_partials = stt.capabilities.streaming
         self._stt = stt
-        self._settings = settings
+        self.record = HearingRecord(stt)
+        self._settings = self.record.noting(settings)
         self._limit_s = limit_s
         self._listener = listener
         self._publish = publish

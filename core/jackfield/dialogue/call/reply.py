@@ -66,6 +66,8 @@ class Means:
     publish: Callable[[Event], None]
     companion: Companion
     """Speaks while an answer is still being written."""
+    call: str = ""
+    """Name of the call."""
 
     async def store(self, request: TurnRequest, *messages: StoredMessage) -> None:
         """Keep what was said in the request's conversation, whatever else happens; never fails."""
@@ -142,7 +144,7 @@ class Reply(Saying):
         self._voice = voice_for(request.voice, window.preferences, self._part.voice)
         if not any(message.is_user for message in window.messages):  # a greeting was none
             request = replace(request, first=True)
-        self._turn = Turn(request, key, window, self._part, self._llm, self.waterfall)
+        self._turn = Turn(request, key, window, self._part, self._llm, self.waterfall, call=self._means.call)
         self._begun()
         return self._turn
 
@@ -238,13 +240,13 @@ class Reply(Saying):
         """Tell observers of the turn, once it is certain and known."""
         if self._turn is not None and self.released and not self._told:
             self._told = True
-            self._means.runner.begun(self._turn)
+            self._means.runner.chronicle.begun(self._turn)
 
     def _ended(self, outcome: Outcome) -> None:
         if self._turn is not None and self._told:
             unheard = outcome == "interrupted" and not self.sounding
             self._turn.outcome = "cancelled" if unheard else outcome
-            self._means.runner.ended(self._turn)
+            self._means.runner.chronicle.ended(self._turn)
 
     def _heard_text(self, heard_s: float, outcome: Outcome) -> str:
         if outcome == "ok" and self._turn is not None:

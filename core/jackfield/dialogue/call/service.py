@@ -19,6 +19,7 @@ from jackfield.dialogue.order import TurnOrder
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.sessions import LOGGED_KEY_CHARS, SessionService
 from jackfield.errors import ProtocolError
+from jackfield.traceparent import traceparent
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,8 @@ class CallService:
 
     def _began(self, call: LiveCall, request: CallRequest) -> None:
         self._gauge.inc(request.transport)
-        self._publish(CallStarted(request.transport, self._sessions.key(request.conversation), call.name))
+        session = self._sessions.key(request.conversation)
+        self._publish(CallStarted(request.transport, session, call.name, traceparent.get()))
 
     def _ended(self, call: LiveCall, request: CallRequest, seconds: float) -> None:
         transport, session = request.transport, self._sessions.key(request.conversation)
