@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -15,7 +15,8 @@ from jackfield.plugin import Options
 def field_rows(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
     """Give name, type, default and description of every field of a model.
 
-    Options within options have rows of their own, under the name that a file gives them.
+    Options within options have rows of their own, under the name that a file gives them; `NAME` stands for
+    one that whoever writes the file chooses.
     """
     schema = model.model_json_schema()
     for name, field in model.model_fields.items():
@@ -23,8 +24,17 @@ def field_rows(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
         if isinstance(nested, type) and issubclass(nested, Options):
             yield from ((f"{name}.{row[0]}", *row[1:]) for row in field_rows(nested))
             continue
+        if (named := _named_options(nested)) is not None:
+            yield from ((f"{name}.NAME.{row[0]}", *row[1:]) for row in field_rows(named))
+            continue
         kind = _type_of(schema["properties"][field.alias or name], schema.get("$defs", {}))
         yield name, kind, _default_of(field), field.description or ""
+
+
+def _named_options(annotation: object) -> type[Options] | None:
+    """Give the options in `dict[str, X]`."""
+    inner = get_args(annotation)[1] if get_origin(annotation) is dict else None
+    return inner if isinstance(inner, type) and issubclass(inner, Options) else None
 
 
 def _type_of(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:

@@ -75,6 +75,17 @@ def test_options_within_options_have_rows_of_their_own() -> None:
     assert list(field_rows(Outer)) == [("inner.port", "integer", "1", "a")]
 
 
+def test_options_under_names_have_rows_of_their_own() -> None:
+    class Inner(Options):
+        port: int = Field(1, description="a")
+
+    class Outer(Options):
+        inner: dict[str, Inner] = Field(description="b")
+        plain: dict[str, int] = Field({}, description="c")
+
+    assert [row[0] for row in field_rows(Outer)] == ["inner.NAME.port", "plain"]
+
+
 def test_the_last_column_is_wrapped_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     shown = table(("A", "B"), [("one", "word " * 10)]).splitlines()
