@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Final
 
 STAND_INS: Final = {
@@ -15,6 +17,8 @@ STAND_INS: Final = {
     "DATABASE_URL": "sqlite:///stand-in.db",
     "GOOGLE_SPEECH_KEY": "stand-in",
     "OPENAI_API_KEY": "sk-stand-in",
+    "MCP_PYTHON": sys.executable,
+    "MCP_SERVER": str(Path(__file__).parents[1] / "examples" / "mcp_words.py"),
     "SECRET_KEY": "stand-in-of-at-least-thirty-two-letters",
     "SESSION_ENCRYPTION_KEY": "stand-in-of-at-least-thirty-two-letters",
 }

@@ -32,6 +32,7 @@ from jackfield.plugin import KINDS, Kind, Role, Site
 from tests.clamav_server import ClamavServer
 from tests.plugins.azure_speech_senses import spoken
 from tests.plugins.azure_speech_server import speech_server
+from tests.plugins.extension.mcp_trial import Notes
 from tests.plugins.http_service import Asked, Reply, serving
 from tests.plugins.llm.openai_chat import said
 from tests.postgres_server import PostgresServer
@@ -181,6 +182,7 @@ SWAPS: Final = (
     Swap("extension", "cache"),
     Swap("extension", "chaos"),
     Swap("extension", "clamav", scanner),
+    Swap("extension", "mcp", lambda services: {"servers": {"a": Notes(services.folder / "mcp").command()}}),
     Swap("vad", "silero"),
     Swap("transport", "chat_app", talk=through_chat_app),
     Swap("transport", "pichat", talk=through_pichat),
