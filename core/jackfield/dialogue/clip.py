@@ -192,7 +192,7 @@ class Speaker:
         settings: SpeechSettings,
         waterfall: Waterfall,
     ) -> str | None:
-        """Speak the pieces as they come; gives the clip's name, None when the voice failed."""
+        """Speak the pieces as they come; gives the clip's name, None when there is none."""
         async with pieces:
             try:
                 clip = await self._speak(pieces, tts, settings, waterfall)
@@ -212,7 +212,7 @@ class Speaker:
     async def _speak(
         self,
         pieces: MemoryObjectReceiveStream[str],
-        tts: TTS,
+        tts: Built[TTS],
         settings: SpeechSettings,
         waterfall: Waterfall,
     ) -> str:
@@ -240,10 +240,8 @@ class Speaker:
         return Spoken(data, media_type, len(sound) / (WIDTH_BYTES * rate_hz))
 
     async def _sound(
-        self, pieces: AsyncIterable[str], tts: TTS, settings: SpeechSettings, waterfall: Waterfall
+        self, pieces: AsyncIterable[str], tts: Built[TTS], settings: SpeechSettings, waterfall: Waterfall
     ) -> bytes:
-        failover = failover_noted(self._timeouts, waterfall, "tts_failover")
-        settings = replace(settings, failover=failover)
         sound = bytearray()
         patience = Patience(self._timeouts.request_seconds)
         async for piece in pieces:
