@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tomllib
@@ -24,6 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     text = "contract(*ids): names the requirements of a contract, three at most, that the test holds."
     config.addinivalue_line("markers", text)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected from the garbage collector, which each server of a test asks to run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -78,16 +78,22 @@ async def _working(running: Running) -> AsyncIterator[None]:
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Let the garbage collector pause the server less: it neither looks at what was loaded nor so often."""
+    """Let the garbage collector pause the server less: it neither looks at what was loaded nor so often.
+
+    A program that froze what it holds before it made a server is left to itself.
+    """
     thresholds = gc.get_threshold()
+    ours = gc.get_freeze_count() == 0
     gc.collect()
-    gc.freeze()  # what was loaded stays
+    if ours:
+        gc.freeze()  # what was loaded stays
     gc.set_threshold(_COLLECT_AFTER, *thresholds[1:])
     try:
         yield
     finally:
         gc.set_threshold(*thresholds)
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()
 
 
 async def _open_all(running: Running, openings: Openings, stack: AsyncExitStack) -> list[Problem]:
