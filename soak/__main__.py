@@ -1,7 +1,9 @@
-"""Long proofs: calls that go on for minutes, calls in which everything goes wrong, stores that are killed.
+"""Long proofs: calls and sockets that are held for minutes, calls in which everything goes wrong, stores that
+are killed.
 
-    python -m soak [--only endurance chaos outages crash] [--minutes 10] [--calls 50] [--events 10000]
-                   [--turns 20000] [--stores redis postgresql] [--kills 100] [--seed N] [--write]
+    python -m soak [--only endurance chaos outages crash sockets] [--minutes 10] [--calls 50]
+                   [--idle 500] [--busy 100] [--events 10000] [--turns 20000]
+                   [--stores redis postgresql] [--kills 100] [--seed N] [--write]
 
 The exit code is 0 when everything holds, 1 when not, 130 when Ctrl-C ended it.
 """
@@ -20,6 +22,7 @@ from bench import record
 from soak import chaos, outages
 from soak.crash import crash
 from soak.endurance import endure
+from soak.sockets import hold
 from soak.stores import SUBJECTS
 
 
@@ -60,11 +63,21 @@ def crashes(arguments: argparse.Namespace) -> bool:
     return not any(result.problems() for result in results)
 
 
+def sockets(arguments: argparse.Namespace) -> bool:
+    """Hold sockets for minutes; says whether everything held."""
+    result = uvloop.run(hold(arguments.idle, arguments.busy, arguments.minutes, arguments.seed))
+    if arguments.write:
+        title = f"Sockets: {result.idle} idle and {result.busy} busy for {result.minutes:g} minutes"
+        _write("sockets", title, result.figures(), result.lines)
+    return not result.problems()
+
+
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "endurance": endurance,
     "chaos": disorder,
     "outages": outage,
     "crash": crashes,
+    "sockets": sockets,
 }
 
 
@@ -78,8 +91,10 @@ def main() -> int:
     """Run what is asked for; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m soak", description="Long proofs.")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
-    parser.add_argument("--minutes", type=float, default=10.0, help="length of the endurance trial")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of trials with calls or sockets")
     parser.add_argument("--calls", type=int, default=50, help="calls at once")
+    parser.add_argument("--idle", type=int, default=500, help="sockets that say nothing")
+    parser.add_argument("--busy", type=int, default=100, help="sockets beside them that ask all the time")
     parser.add_argument("--events", type=int, default=10_000, help="random events in each of four tests")
     parser.add_argument("--turns", type=int, default=20_000, help="turns with chains that fail")
     parser.add_argument("--stores", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), help="stores killed")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any, Final, Protocol, cast
 
 import anyio
 
 from bench.call_load import binary, text
 
-__all__ = ["Line", "Listener", "binary", "dial", "text"]
+__all__ = ["Line", "Listener", "binary", "dial", "text", "upgrade"]
 
-_UPGRADE: Final = (
-    b"GET /voice HTTP/1.1\r\nHost: soak\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 _CLOSE: Final = b"\x88\x82\0\0\0\0\x03\xe8"
 """With code 1000."""
 _BINARY: Final = 2
@@ -23,6 +20,23 @@ _CLOSED: Final = 8
 _PING: Final = 9
 _TWO_BYTES: Final = 126
 _EIGHT_BYTES: Final = 127
+
+
+def upgrade(path: str, headers: Mapping[str, str]) -> bytes:
+    """Give the request that opens a WebSocket."""
+    lines = {
+        "Host": "soak",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version": "13",
+        **headers,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
+
+
+_VOICE: Final = upgrade("/voice", {})
 
 
 class Listener(Protocol):
@@ -36,23 +50,30 @@ class Listener(Protocol):
         """A binary message."""
         ...
 
+    def closed(self) -> None:
+        """The connection is gone."""
+        ...
+
 
 class Line(asyncio.Protocol):
-    """One connection; `dial` makes it."""
+    """One connection; `dial` makes it, with a request as `upgrade` writes it."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, request: bytes = _VOICE) -> None:
         self.open = anyio.Event()
         self.over = anyio.Event()
         """Set when the connection is gone."""
         self.closed_with: int | None = None
         """The server's close code."""
+        self.pings = 0
+        """Those that were answered."""
+        self._request = request
         self._listener = listener
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
-        self._transport.write(_UPGRADE)
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         data = self._buffer + data
@@ -62,6 +83,9 @@ class Line(asyncio.Protocol):
                 self._buffer = head
                 return
             self.open.set()
+            if not head.startswith(b"HTTP/1.1 101"):
+                self.drop()
+                return
         at = 0
         while (end := self._take(data, at)) is not None:
             at = end
@@ -86,6 +110,7 @@ class Line(asyncio.Protocol):
         if kind == _BINARY:
             self._listener.sound(payload)
         elif kind == _PING:
+            self.pings += 1
             self.send(bytes([0x8A, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
         elif kind == _CLOSED:
             self.closed_with = int.from_bytes(payload[:2], "big")
@@ -96,6 +121,7 @@ class Line(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.open.set()
         self.over.set()
+        self._listener.closed()
 
     def send(self, data: bytes) -> None:
         """Send messages, as `binary` and `text` make them."""

@@ -156,11 +156,11 @@ class SoakServer:
 
 
 @contextmanager
-def serve() -> Iterator[SoakServer]:
-    """Start it; it is killed at the end unless it was stopped."""
+def serve(config: str = _CONFIG) -> Iterator[SoakServer]:
+    """Start it with a configuration file; it is killed at the end unless it was stopped."""
     with tempfile.TemporaryDirectory(prefix="jackfield-soak-") as name:
         folder = Path(name)
-        (folder / "soak.toml").write_text(_CONFIG)
+        (folder / "soak.toml").write_text(config)
         log = folder / "log"
         command = [sys.executable, "-m", "jackfield", "serve", "soak.toml", "--port", "0"]
         with log.open("wb") as output:

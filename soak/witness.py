@@ -49,6 +49,9 @@ class Witness:
         if self.open_item is None:
             self._complain("sound outside of an answer")
 
+    def closed(self) -> None:
+        """Whoever calls looks at the line."""
+
     def event(self, message: dict[str, Any]) -> None:
         match message:
             case {"type": "started"}:

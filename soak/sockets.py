@@ -1,0 +1,219 @@
+"""Sockets: hundreds that hold theirs and say nothing, beside many that ask all the time, on one process.
+
+The visitors are a process of their own, and so is the server behind the proxy. The model takes no time: how
+long an answer takes is what the server adds. Conversations are kept in the server's memory, and deleted when
+their visitors have finished with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import anyio
+from anyio import to_thread
+
+from bench.call_load import percentile_ms
+from soak.memory import Sample
+from soak.server import PREFIX, Holding, SoakServer, serve
+from soak.socket_result import Result, judge
+from soak.tongues import TONGUES
+from soak.visitors import Tally, Visitor
+
+_SAMPLE_S: Final = 5.0
+_PROGRESS_S: Final = 10.0
+_SETTLE_S: Final = 4.0
+_REST_S: Final = 5.0
+"""After the last hang-up, until nothing may be left."""
+_CONNECTING_S: Final = 0.01
+"""Between two that come."""
+_FINALE_S: Final = 60.0
+"""Until every idle visitor has been served."""
+_LAG_S: Final = 0.1
+
+_COMMON: Final = f"""
+[server]
+log_level = "WARNING"
+[llm]
+use = "echo"
+options.prefix = "{PREFIX}"
+[session]
+use = "memory"
+ttl_seconds = 60
+[limits]
+user_per_minute = 1000000
+session_per_minute = 1000000
+address_per_minute = 1000000
+[[transport]]
+use = "soak_census"
+"""
+_BEHIND: Final = f"""
+{_COMMON}
+[[transport]]
+use = "relay_chat"
+"""
+_CONFIG: Final = """
+{common}
+[auth.users]
+use = "api_token"
+[auth.users.options.tokens]
+{tokens}
+[[transport]]
+use = "chat_app"
+mount = "/app"
+auth = "users"
+[[transport]]
+use = "pichat"
+mount = "/pi"
+auth = "users"
+[[transport]]
+use = "smart_proxy"
+mount = "/proxy"
+options.backend.url = "http://127.0.0.1:{behind}"
+"""
+
+
+class Trial:
+    """The visitors of one server."""
+
+    def __init__(self, server: SoakServer, tokens: Sequence[str], result: Result) -> None:
+        self._server = server
+        self._tokens = tokens
+        self._result = result
+        self._finale = anyio.Event()
+
+    async def warm_up(self) -> None:
+        """Visit every door once, so that what is made once is made."""
+        for number in range(len(TONGUES)):
+            await self._visitor(number, Tally()).converse(1)
+        await anyio.sleep(_SETTLE_S)
+
+    async def run(self, seconds: float) -> None:
+        """Let visitors come, stay and leave."""
+        result = self._result
+        async with anyio.create_task_group() as idlers:
+            connected = []
+            for number in range(result.idle):
+                connected.append(anyio.Event())
+                idlers.start_soon(self._hold, number, connected[-1])
+                await anyio.sleep(_CONNECTING_S)
+            for each in connected:
+                await each.wait()
+            result.say(f"{result.idle} idle sockets are open")
+            await self._busy(seconds)
+            idlers.cancel_scope.deadline = anyio.current_time() + _FINALE_S
+            self._finale.set()
+
+    async def _hold(self, number: int, connected: anyio.Event) -> None:
+        """Hold one; those who came one after the other ask so too."""
+        visitor = self._visitor(number, self._result.tally)
+        patience_s = _CONNECTING_S * number
+        await visitor.hold(until=self._finale, connected=connected, patience_s=patience_s)
+
+    async def _busy(self, seconds: float) -> None:
+        result = self._result
+        result.began_s = time.perf_counter()
+        before_cpu_s = self._server.cpu_s()
+        async with anyio.create_task_group() as tasks:
+            for number in range(result.idle, result.idle + result.busy):
+                tasks.start_soon(self._visitor(number, result.tally).talk)
+            tasks.start_soon(self._lag)
+            await self._watch(seconds)
+            tasks.cancel_scope.cancel()
+        result.server_cpu_s = self._server.cpu_s() - before_cpu_s
+
+    def _visitor(self, number: int, tally: Tally) -> Visitor:
+        name = f"visitor-{number}"
+        tongue = TONGUES[number % len(TONGUES)](name, self._tokens[number])
+        return Visitor(self._server.port, name, tongue, tally, self._result.seed + number)
+
+    async def _lag(self) -> None:
+        while True:
+            due_s = anyio.current_time() + _LAG_S
+            await anyio.sleep(_LAG_S)
+            self._result.late_s.append(anyio.current_time() - due_s)
+
+    async def _watch(self, seconds: float) -> None:
+        """Take samples, and tell how it goes."""
+        began_s = anyio.current_time()
+        before_cpu_s = self._server.cpu_s()
+        next_sample_s, next_line_s = 0.0, _PROGRESS_S
+        while (now_s := anyio.current_time() - began_s) < seconds:
+            if now_s >= next_sample_s:
+                next_sample_s += _SAMPLE_S
+                self._result.samples.all.append(await to_thread.run_sync(_sample, self._server, now_s))
+            if now_s >= next_line_s:
+                next_line_s += _PROGRESS_S
+                cpu_s = self._server.cpu_s()
+                self._result.say(_progress(self._result, (cpu_s - before_cpu_s) / _PROGRESS_S))
+                before_cpu_s = cpu_s
+            await anyio.sleep(max(0.0, min(next_sample_s, next_line_s, seconds) - now_s))
+
+
+async def hold(idle: int, busy: int, minutes: float, seed: int) -> Result:
+    """Hold so many sockets for so long."""
+    result = Result(idle, busy, minutes, seed)
+    result.say(f"sockets: {idle} idle and {busy} busy for {minutes:g} minutes, seed {seed}")
+    tokens = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(idle + busy + len(TONGUES))]
+    with serve(_BEHIND) as behind, serve(_config(tokens, behind.port)) as server:
+        trial = Trial(server, tokens, result)
+        await trial.warm_up()
+        before = await to_thread.run_sync(server.holding)
+        await trial.run(minutes * 60)
+        await anyio.sleep(_REST_S)
+        await _account(server, result, before)
+        await to_thread.run_sync(behind.stop)
+        result.log += behind.log()
+    judge(result)
+    return result
+
+
+def _config(tokens: Sequence[str], behind: int) -> str:
+    lines = "\n".join(f'visitor-{number} = "{token}"' for number, token in enumerate(tokens))
+    return _CONFIG.format(common=_COMMON, tokens=lines, behind=behind)
+
+
+def _sample(server: SoakServer, at_s: float) -> Sample:
+    holding = server.holding(objects=False)
+    return Sample(
+        round(at_s, 1),
+        holding.memory_mib,
+        holding.descriptors,
+        holding.native_threads,
+        sum(holding.tasks.values()),
+        holding.blocks,
+        holding.tasks.get("JsonSocket.send_waiting", 0),
+    )
+
+
+def _progress(result: Result, cpu: float) -> str:
+    sample, tally = result.samples.all[-1], result.tally
+    newest = [took for _, each in tally.answers.values() for took in each[-200:]]
+    return (
+        f"{sample.at_s:6.0f} s  {sample.memory_mib:7.2f} MiB  {sample.calls:4} sockets  "
+        f"{sample.tasks:5} tasks  CPU {cpu:4.0%}  {tally.counts['answers']:6} answers, "
+        f"p95 {percentile_ms(newest, 95):6.1f} ms  {tally.counts['conversations']:5} conversations  "
+        f"{len(tally.wrong)} wrong"
+    )
+
+
+async def _account(server: SoakServer, result: Result, before: Holding) -> None:
+    """Note what is left after the last socket, and stop the server."""
+    rest = await to_thread.run_sync(server.holding)
+    figures = server.figures()
+    open_now = sum(value for name, value in figures.items() if name.startswith("jackfield_sockets{"))
+    result.left = rest.beyond(before) | ({"sockets on /metrics": int(open_now)} if open_now else {})
+    result.say(f"before the first socket: {_told(before)}")
+    result.say(f"{_REST_S:g} s after the last:     {_told(rest)}")
+    await to_thread.run_sync(server.stop)
+    result.log, result.exit_code = server.log(), server.stopped_with
+
+
+def _told(holding: Holding) -> str:
+    return (
+        f"{holding.memory_mib:.2f} MiB, {holding.descriptors} descriptors, {holding.sockets} sockets, "
+        f"{holding.native_threads} threads, {sum(holding.tasks.values())} tasks, "
+        f"{sum(holding.objects.values())} objects of sockets"
+    )
