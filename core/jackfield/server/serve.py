@@ -22,6 +22,7 @@ from jackfield.assembly import assemble_in_part
 from jackfield.config.sections import Config, TimeoutsSection
 from jackfield.errors import ConfigError, PluginError, Problem
 from jackfield.server.app import create_app_in_part
+from jackfield.server.connections import StrictHttpProtocol
 from jackfield.server.gathering import GatheringWebSocketProtocol
 from jackfield.server.in_flight import InFlight
 from jackfield.server.logging import configure_logging
@@ -211,7 +212,7 @@ def uvicorn_config(config: Config, app: FastAPI) -> uvicorn.Config:
     server = config.server
     settings = uvicorn.Config(
         app,
-        http="httptools",
+        http=StrictHttpProtocol,
         ws=GatheringWebSocketProtocol,
         ws_max_size=_max_socket_bytes(app),
         ws_per_message_deflate=server.websocket_compression,
