@@ -100,19 +100,19 @@ class Connection:
         """
         failure: Exception | None = None
         with self._send, self._receive:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._answer_all)
-                try:
-                    await self._join_asked()
-                    async with aclosing(self._socket.objects()) as frames:
-                        async for found in frames:
-                            await self._take(found)
-                except Exception as error:  # noqa: BLE001  # raised below, so that it does not arrive in a group
-                    failure = error
-                finally:
-                    self._services.audience.leave(self._member)
-                tasks.cancel_scope.cancel()
-        self._services.audience.leave(self._member)  # an answer may have come in between
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._answer_all)
+                    try:
+                        await self._join_asked()
+                        async with aclosing(self._socket.objects()) as frames:
+                            async for found in frames:
+                                await self._take(found)
+                    except Exception as error:  # noqa: BLE001  # raised below: a group would wrap it
+                        failure = error
+                    tasks.cancel_scope.cancel()
+            finally:  # not before: an answer that came in between enters the chat again
+                self._services.audience.leave(self._member)
         if failure is not None:
             raise failure
 
