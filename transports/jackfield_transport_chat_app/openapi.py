@@ -60,6 +60,14 @@ _ANSWER: Final = _object(
     },
     ["message", "tokens_used", "latency", "tools", "model"],
 )
+_EVENT: Final = _object(
+    {
+        "data": {
+            "type": "string",
+            "description": "An event in JSON, as the WebSocket has it; at the end `[DONE]`.",
+        }
+    }
+)
 _STATS: Final = _object(
     {
         "tokens_used": _INTEGER,
@@ -133,7 +141,7 @@ def generate(max_message_chars: int) -> Json:
     )
     errors = {**_BODY, **_UNKNOWN, 502: "`llm_failed`", 504: "`llm_timeout`"}
     told = _route("Send a message and get the answer", 200, _ANSWER, errors)
-    told["responses"][200]["content"]["text/event-stream"] = {"schema": _STRING}
+    told["responses"][200]["content"]["text/event-stream"] = {"schema": _EVENT}
     return told | {"openapi_extra": {"requestBody": _body(asked, required=True)}}
 
 

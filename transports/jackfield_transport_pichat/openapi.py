@@ -107,7 +107,8 @@ def _route(
     if parameters:
         extra["parameters"] = parameters
     if body is not None:
-        extra["requestBody"] = {"content": {"application/json": {"schema": body}}}
+        needed = bool(body["required"])
+        extra["requestBody"] = {"required": needed, "content": {"application/json": {"schema": body}}}
     return {
         "summary": summary,
         "status_code": status,
@@ -183,7 +184,7 @@ ROUTES: Final[Mapping[tuple[str, str], Json]] = {
         _object(
             "content",
             content={"type": "string", "minLength": 1, "maxLength": 16_000},
-            is_audio={**_FLAG, "description": "Whether the text comes from speech."},
+            is_audio={"type": ["boolean", "null"], "description": "Whether the text comes from speech."},
         ),
         of_one=True,
     ),

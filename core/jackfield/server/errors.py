@@ -20,6 +20,7 @@ from starlette.types import Scope
 from starlette.websockets import WebSocket, WebSocketState
 
 from jackfield.errors import FieldError, ProtocolError, StoreUnavailable
+from jackfield.server.documentation import allowed_methods
 from jackfield.server.exchange import exchange_of, request_id
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ def _handler(
 ) -> Callable[[HTTPConnection, Exception], Awaitable[JSONResponse | None]]:
     async def handle(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
         refusal = translate(error)
+        if refusal.status == 405:  # the router names the methods of the first route alone
+            refusal = plain_error(405, {**refusal.headers, "Allow": allowed_methods(connection.scope)})
         response = error_response(refusal, connection.scope)
         if isinstance(connection, WebSocket):
             if connection.application_state is WebSocketState.CONNECTED:

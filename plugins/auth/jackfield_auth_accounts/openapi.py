@@ -95,4 +95,5 @@ ME: Final[Json] = {
         200: _answer("The account of the token.", _USER),
         **errors({401: "`not_authenticated`", 429: _RATE, 503: "`store_unavailable`"}),
     },
+    "openapi_extra": {"security": [{"bearer": []}]},
 }
