@@ -17,7 +17,6 @@ from jackfield.config.sections import ServerSection
 from jackfield.contracts.auth import AuthRoutes
 from jackfield.contracts.transport import LargeFrames
 from jackfield.errors import ConfigError, Problem
-from jackfield.server.clips import clip_probes
 from jackfield.server.documentation import Operation, document_sign_in, operations_of
 from jackfield.server.errors import add_error_handlers
 from jackfield.server.guard import Guard
@@ -92,9 +91,9 @@ class _Builder:
         self._in_flight.farewell = self._parts.calls.shut_down
         self._panels = [(door, panel_of(door, assembly, self._parts)) for door in assembly.doors]
         self._routes: list[OwnedRoute] = []
-        self._labels: dict[Callable[..., Any], RouteLabel] = {}
         self._guarded: list[Operation] = []
         self._unguarded: list[Operation] = []
+        self._labels: dict[Callable[..., Any], RouteLabel] = {}
 
     def build(self) -> FastAPI:
         problems = _faults_of(self._assembly)
@@ -104,8 +103,8 @@ class _Builder:
         problems += overlaps(self._routes)
         if problems:
             raise ConfigError(list(dict.fromkeys(problems)))
-        add_error_handlers(app)
         document_sign_in(app, self._guarded, self._unguarded)
+        add_error_handlers(app)
         self._add_layers(app)
         app.state.in_flight = self._in_flight
         app.state.max_frame_bytes = max(map(_frame_bytes, self._assembly.doors), default=0)
@@ -162,14 +161,12 @@ class _Builder:
             app.include_router(router, prefix=mount)
             added = app.router.routes[before:]
             self._routes += routes_of(owner, added)
+            self._note_sign_in(owner, added)
             for context in iter_route_contexts(added):
                 if context.endpoint is not None and context.path is not None:
-            self._note_sign_in(owner, added)
                     self._labels[context.endpoint] = RouteLabel(owner.name, context.path)
         return problems
 
-    def _routers(self) -> Iterator[tuple[Owner, str, Callable[[], APIRouter]]]:
-        """Every part with routes: the doors, and the sections that guard them, once a mount."""
     def _note_sign_in(self, owner: Owner, routes: Sequence[BaseRoute]) -> None:
         """Note whether a door's routes are for those who have signed in; a section's own routes say it."""
         for door in self._assembly.doors:
@@ -178,6 +175,8 @@ class _Builder:
                 closed = auth is not None and not auth.capabilities.lets_all_in
                 (self._guarded if closed else self._unguarded).extend(operations_of(routes))
 
+    def _routers(self) -> Iterator[tuple[Owner, str, Callable[[], APIRouter]]]:
+        """Every part with routes: the doors, and the sections that guard them, once a mount."""
         seen: set[tuple[str, str]] = set()
         for door, panel in self._panels:
             built = door.transport
