@@ -99,11 +99,16 @@ class Connection:
                 if again and self._is_forgotten(error):
                     self._lose(client)
                     continue
+                if error.code == types.PARSE_ERROR:
+                    raise self._strange(error) from None
                 raise ToolFailed(error.message) from None
             except Exception as error:  # noqa: BLE001  # the SDK's; a traceback would quote the answer
-                self._warn(f"gave an answer that cannot be understood ({type(error).__name__})")
-                raise ToolFailed(_STRANGE) from None
+                raise self._strange(error) from None
         raise AssertionError("the second attempt raises or returns")
+
+    def _strange(self, error: Exception) -> ToolFailed:
+        self._warn(f"gave an answer that cannot be understood ({type(error).__name__})")
+        return ToolFailed(_STRANGE)
 
     async def _connected(self) -> Client:
         if self._client is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
@@ -51,7 +52,9 @@ class Handshaking:
 
     def __init__(self) -> None:
         self.session = 0
-        self.result: dict[str, Any] = {"content": [{"type": "text", "text": "noon"}]}
+        self.result: Mapping[str, Any] | None = {"content": [{"type": "text", "text": "noon"}]}
+        """Of every call; None stands for words that are no message."""
+        self.breaks_off = False
         self.restarted = False
 
     async def __call__(self, asked: Asked, reply: Reply) -> None:
@@ -74,6 +77,11 @@ class Handshaking:
         elif message["method"] == "tools/list":
             tool = {"name": "clock", "description": "Tells the time.", "inputSchema": {"type": "object"}}
             await self.answer(reply, message, {"tools": [tool]})
+        elif self.breaks_off:
+            await reply.begin()
+            await reply.end()
+        elif self.result is None:
+            await reply.whole(200, b"secret-123")
         else:
             await self.answer(reply, message, self.result)
 
@@ -122,16 +130,32 @@ async def test_an_answer_that_is_too_long_is_a_failure(
     assert await call(found, "clock") == '{"hour": 12}'
 
 
+@pytest.mark.parametrize("result", [{"content": "secret-123"}, None], ids=["no result", "no message"])
 async def test_an_answer_that_makes_no_sense_is_a_failure_that_the_log_does_not_quote(
-    older: tuple[Handshaking, Service, McpSource], caplog: pytest.LogCaptureFixture
+    older: tuple[Handshaking, Service, McpSource],
+    caplog: pytest.LogCaptureFixture,
+    result: Mapping[str, Any] | None,
 ) -> None:
     server, _, found = older
-    server.result = {"content": "secret-123"}
-    with pytest.raises(ToolFailed, match="cannot be understood"):
+    server.result = result
+    with caplog.at_level(logging.DEBUG, "jackfield"), pytest.raises(ToolFailed, match="be understood"):
         await call(found, "clock")
 
-    assert "cannot be understood (ValidationError)" in caplog.text
+    assert "gave an answer that cannot be understood" in caplog.text
     assert "secret-123" not in caplog.text
+
+
+async def test_after_an_answer_that_breaks_off_the_server_is_greeted_again(
+    older: tuple[Handshaking, Service, McpSource],
+) -> None:
+    server, _, found = older
+    server.breaks_off = True
+    with pytest.raises(ToolFailed, match="broke down"):
+        await call(found, "clock")
+
+    server.breaks_off = False
+    assert await call(found, "clock") == "noon"
+    assert server.session == 2
 
 
 async def test_a_server_that_refuses_stops_the_start_with_its_status() -> None:
