@@ -20,6 +20,7 @@ import uvloop
 
 from bench import record
 from soak import chaos, outages
+from soak.cluster import endanger
 from soak.crash import crash
 from soak.endurance import endure
 from soak.sockets import hold
@@ -72,11 +73,21 @@ def sockets(arguments: argparse.Namespace) -> bool:
     return not result.problems()
 
 
+def cluster(arguments: argparse.Namespace) -> bool:
+    """Kill replicas of a cluster under load; says whether everything held."""
+    result = uvloop.run(endanger(arguments.minutes, arguments.seed, arguments.clients))
+    if arguments.write:
+        title = f"Cluster: replicas killed {len(result.kills)} times in {result.minutes:g} minutes"
+        _write("cluster", title, result.figures(), result.lines)
+    return not result.problems()
+
+
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "endurance": endurance,
     "chaos": disorder,
     "outages": outage,
     "crash": crashes,
+    "cluster": cluster,
     "sockets": sockets,
 }
 
@@ -95,6 +106,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=50, help="calls at once")
     parser.add_argument("--idle", type=int, default=500, help="sockets that say nothing")
     parser.add_argument("--busy", type=int, default=100, help="sockets beside them that ask all the time")
+    parser.add_argument("--clients", type=int, default=4, help="clients of a cluster, of each of three kinds")
     parser.add_argument("--events", type=int, default=10_000, help="random events in each of four tests")
     parser.add_argument("--turns", type=int, default=20_000, help="turns with chains that fail")
     parser.add_argument("--stores", nargs="+", choices=SUBJECTS, default=list(SUBJECTS), help="stores killed")
