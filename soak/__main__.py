@@ -1,8 +1,8 @@
 """Long proofs: calls and sockets that are held for minutes, calls in which everything goes wrong, stores that
-are killed.
+are killed, users who try to see one another.
 
-    python -m soak [--only endurance chaos outages crash sockets] [--minutes 10] [--calls 50]
-                   [--idle 500] [--busy 100] [--events 10000] [--turns 20000]
+    python -m soak [--only endurance chaos outages crash cluster sockets isolation] [--minutes 10]
+                   [--calls 50] [--clients 4] [--idle 500] [--busy 100] [--events 10000] [--turns 20000]
                    [--stores redis postgresql] [--kills 100] [--seed N] [--write]
 
 The exit code is 0 when everything holds, 1 when not, 130 when Ctrl-C ended it.
@@ -19,7 +19,7 @@ from typing import Final
 import uvloop
 
 from bench import record
-from soak import chaos, outages
+from soak import chaos, isolation, outages
 from soak.cluster import endanger
 from soak.crash import crash
 from soak.endurance import endure
@@ -73,12 +73,31 @@ def sockets(arguments: argparse.Namespace) -> bool:
     return not result.problems()
 
 
+def strangers(arguments: argparse.Namespace) -> bool:
+    """Let users try to see one another; says whether everything held."""
+    result = isolation.run(arguments.minutes, arguments.seed)
+    if arguments.write:
+        title = f"Isolation: {result.events} moves of users"
+        _write("isolation", title, isolation.figures(result), result.lines)
+    return result.passed
+
+
 def cluster(arguments: argparse.Namespace) -> bool:
     """Kill replicas of a cluster under load; says whether everything held."""
     result = uvloop.run(endanger(arguments.minutes, arguments.seed, arguments.clients))
     if arguments.write:
         title = f"Cluster: replicas killed {len(result.kills)} times in {result.minutes:g} minutes"
         _write("cluster", title, result.figures(), result.lines)
+    return not result.problems()
+
+
+def fuzzing(arguments: argparse.Namespace) -> bool:
+    """Send what nobody should send; says whether everything held."""
+    from soak.fuzz.trial import fuzz
+
+    result = fuzz(arguments.minutes, arguments.seed)
+    if arguments.write:
+        _write("fuzz", f"Fuzz: every door for {result.minutes:g} minutes", result.figures(), result.lines)
     return not result.problems()
 
 
@@ -89,6 +108,7 @@ PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "crash": crashes,
     "cluster": cluster,
     "sockets": sockets,
+    "isolation": strangers,
 }
 
 
@@ -102,7 +122,7 @@ def main() -> int:
     """Run what is asked for; gives the exit code."""
     parser = argparse.ArgumentParser(prog="python -m soak", description="Long proofs.")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
-    parser.add_argument("--minutes", type=float, default=10.0, help="length of trials with calls or sockets")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of trials with a duration")
     parser.add_argument("--calls", type=int, default=50, help="calls at once")
     parser.add_argument("--idle", type=int, default=500, help="sockets that say nothing")
     parser.add_argument("--busy", type=int, default=100, help="sockets beside them that ask all the time")
