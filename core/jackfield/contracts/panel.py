@@ -85,7 +85,10 @@ class Clips(Protocol):
     """Stored spoken answers, served under unguessable names and cleaned up by age and size."""
 
     async def save(self, pcm: bytes, rate_hz: int) -> str:
-        """Compress and store; gives the file's name. PCM, signed 16-bit little-endian, mono."""
+        """Compress and store; gives the file's name. PCM, signed 16-bit little-endian, mono.
+
+        :raises StoreUnavailable: when the disk or the object store does not take it.
+        """
         ...
 
     async def compress(self, pcm: bytes, rate_hz: int) -> tuple[bytes, str]:
@@ -93,7 +96,10 @@ class Clips(Protocol):
         ...
 
     async def find(self, name: str) -> StoredClip | None:
-        """Give a clip; None for a name that is malformed, unknown or expired."""
+        """Give a clip; None for a name that is malformed, unknown or expired.
+
+        :raises StoreUnavailable: when that cannot be told now.
+        """
         ...
 
     def url(self, name: str, route: str) -> str:
@@ -103,11 +109,30 @@ class Clips(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredClip:
-    """A clip that can be served now."""
+    """A clip that can be served now, by `jackfield.web.clip.ClipResponse` for one."""
 
     path: Path
+    """The file. Of a clip that is kept elsewhere, which has `content`, its name alone."""
     media_type: str
     expires_in_s: int
+    content: ClipContent | None = None
+
+
+class ClipContent(Protocol):
+    """A stored clip that is no file of this machine."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all of it."""
+        ...
+
+    def read(self, part: range) -> AsyncGenerator[bytes, None]:
+        """Give the bytes at these places, in pieces.
+
+        :raises FileNotFoundError: when the clip was deleted in the meantime.
+        :raises StoreUnavailable: when it cannot be read now.
+        """
+        ...
 
 
 class Sessions(Protocol):

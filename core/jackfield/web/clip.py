@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -13,10 +16,13 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from jackfield import ProtocolError
-from jackfield.contracts.panel import StoredClip
+from jackfield.contracts.panel import ClipContent, StoredClip
+from jackfield.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+
+logger: Final = logging.getLogger(__name__)
 
 _CHUNK_BYTES: Final = 64 * 1024
 _RANGE: Final = re.compile(r"(\d{0,18})-(\d{0,18})")
@@ -28,8 +34,8 @@ def no_such_clip() -> ProtocolError:
 
 
 class ClipResponse(Response):
-    """A clip's file. Unlike Starlette's `FileResponse` it answers 416 for every bad range, and 404 for a
-    file that was cleaned up in the meantime. A name stands for one content for ever, so it is the ETag."""
+    """A stored clip. Unlike Starlette's `FileResponse` it answers 416 for every bad range, and 404 for a
+    clip that was cleaned up in the meantime. A name stands for one content for ever, so it is the ETag."""
 
     def __init__(self, clip: StoredClip) -> None:
         headers = {
@@ -43,26 +49,35 @@ class ClipResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            file = await to_thread.run_sync(_open, self._clip.path)
+            async with _content_of(self._clip) as content:
+                await self._send(content, scope, receive, send)
         except FileNotFoundError:
             raise no_such_clip() from None
-        with file:  # closing what was only read does not block
-            if self._is_known(Headers(scope=scope)):
-                await Response(status_code=304, headers=self._lasting())(scope, receive, send)
-                return
-            size_bytes = os.fstat(file.fileno()).st_size
-            first, count = 0, size_bytes
-            if scope["method"] == "GET" and (wanted := byte_range(Headers(scope=scope), size_bytes)):
-                first, count = wanted.start, len(wanted)
-                self.status_code = HTTPStatus.PARTIAL_CONTENT
-                self.headers["Content-Range"] = f"bytes {first}-{wanted.stop - 1}/{size_bytes}"
-            self.headers["Content-Length"] = str(count)
+
+    async def _send(self, content: ClipContent, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Headers(scope=scope)
+        if self._is_known(asked):
+            await Response(status_code=304, headers=self._lasting())(scope, receive, send)
+            return
+        part = range(content.size_bytes)
+        if scope["method"] == "GET" and (wanted := byte_range(asked, content.size_bytes)):
+            part = wanted
+            self.status_code = HTTPStatus.PARTIAL_CONTENT
+            self.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{content.size_bytes}"
+        self.headers["Content-Length"] = str(len(part))
+        async with aclosing(content.read(part if scope["method"] == "GET" else range(0))) as pieces:
+            first = await anext(pieces, b"")  # before the head: then what cannot be read is an error still
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
-            if scope["method"] == "GET":
-                await _send_part(file, first, count, send)
-            await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            try:
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            except (FileNotFoundError, StoreUnavailable) as error:
+                logger.warning("the rest of a clip cannot be sent: %s", error)
+                return  # without an end, so that the client does not take the part for the whole
+        await send({"type": "http.response.body", "body": b""})
 
     def _is_known(self, headers: Headers) -> bool:
         known = headers.get("if-none-match", "")
@@ -74,15 +89,33 @@ class ClipResponse(Response):
         return {name: self.headers[name] for name in ("Cache-Control", "ETag", "X-Content-Type-Options")}
 
 
+@asynccontextmanager
+async def _content_of(clip: StoredClip) -> AsyncGenerator[ClipContent, None]:
+    if clip.content is not None:
+        yield clip.content
+        return
+    file = await to_thread.run_sync(_open, clip.path)
+    with file:  # closing what was only read does not block
+        yield _File(file)
+
+
+class _File:
+    """A clip in a file of this machine."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.size_bytes = os.fstat(file.fileno()).st_size
+        self._file = file
+
+    async def read(self, part: range) -> AsyncGenerator[bytes, None]:
+        self._file.seek(part.start)
+        count = len(part)
+        while count > 0 and (data := await to_thread.run_sync(self._file.read, min(count, _CHUNK_BYTES))):
+            count -= len(data)
+            yield data
+
+
 def _open(path: Path) -> BinaryIO:
     return open(path, "rb")
-
-
-async def _send_part(file: BinaryIO, first: int, count: int, send: Send) -> None:
-    file.seek(first)
-    while count > 0 and (data := await to_thread.run_sync(file.read, min(count, _CHUNK_BYTES))):
-        count -= len(data)
-        await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
 def byte_range(headers: Headers, size_bytes: int) -> range | None:
