@@ -14,6 +14,7 @@ STAND_INS: Final = {
     "AZURE_OPENAI_KEY": "stand-in",
     "AZURE_SPEECH_KEY": "stand-in",
     "AZURE_SPEECH_REGION": "westeurope",
+    "CLIPS_BUCKET": "stand-in",
     "DATABASE_URL": "sqlite:///stand-in.db",
     "GOOGLE_SPEECH_KEY": "stand-in",
     "OPENAI_API_KEY": "sk-stand-in",

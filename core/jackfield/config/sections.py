@@ -7,9 +7,9 @@ checked against the plugin's own model when the panel is assembled.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 MIB = 1024 * 1024
 
@@ -27,6 +27,15 @@ def _mount(value: str) -> str:
 
 
 def _origin(value: str) -> str:
+def _bucket(value: str) -> str:
+    if not re.fullmatch(r"(s3|az|gs)://[\w.-]+(/[^\s?#@]*)?|file:///[^\s?#]+", value):
+        raise ValueError(
+            "clips are kept at s3://BUCKET/PREFIX, az://CONTAINER/PREFIX, gs://BUCKET/PREFIX or "
+            "file:///FOLDER; keys and endpoints belong into the options or the environment"
+        )
+    return value.rstrip("/")
+
+
     if value != "*" and not re.fullmatch(r"https?://[^/\s]+", value):
         raise ValueError("an origin is a scheme, a host and perhaps a port: http://localhost:3000")
     return value
@@ -47,6 +56,7 @@ class ServerSection(Section):
         8000,
         ge=0,
         le=65535,
+Bucket = Annotated[str, AfterValidator(_bucket)]
         description="Port to listen on; 0 takes a free one. Without this key the environment's PORT, "
         "else SERVER_PORT, is used.",
     )
@@ -139,7 +149,7 @@ class AudioSection(Section):
     directory: str = Field("static/audio", description="Folder, relative to where the server is started.")
     format: Literal["mp3", "ogg", "wav"] = Field("mp3", description="How answers are stored.")
     ttl_seconds: Count = Field(3600, description="Age at which a clip is deleted.")
-    max_total_bytes: Count = Field(1024 * MIB, description="Size of the folder above which the oldest go.")
+    max_total_bytes: Count = Field(1024 * MIB, description="Size of them all above which the oldest go.")
     public_base_url: str | None = Field(
         None, pattern=r"^https?://\S+$", description="Address (of a CDN) that clips are served from."
     )
@@ -147,6 +157,17 @@ class AudioSection(Section):
 
 class LimitsSection(Section):
     """How much anybody may ask for."""
+    url: Bucket | None = Field(
+        None,
+        description="Object store that they are kept in instead: `s3://BUCKET/PREFIX`, "
+        "`az://CONTAINER/PREFIX` or `gs://BUCKET/PREFIX`; `file:///FOLDER` is a folder.",
+    )
+    options: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Settings of the object store by obstore's names, such as `endpoint`, `region`, "
+        "`access_key_id`. What is missing or empty is taken from the environment: AWS_..., AZURE_..., "
+        "GOOGLE_....",
+    )
 
     enabled: bool = Field(True, description="Whether the rates are enforced.")
     user_per_minute: Count = Field(30, description="Requests a minute of one user.")
@@ -154,6 +175,14 @@ class LimitsSection(Section):
     address_per_minute: Count = Field(
         60, description="Requests a minute of one IP address, for requests without an authenticated user."
     )
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.url is not None and "directory" in self.model_fields_set:
+            raise ValueError("`directory` and `url` name two places; remove one of them")
+        if self.options and (self.url is None or self.url.startswith("file:")):
+            raise ValueError("`options` are those of an object store, which `url` does not name")
+        return self
+
     waiting_turns: Count = Field(
         8, description="Turns of one conversation that may wait for the running one."
     )
@@ -178,7 +207,9 @@ class TimeoutsSection(Section):
         "a row, up to 5 minutes.",
     )
     scan_seconds: Positive = Field(30, description="One scanner's look at an upload; then it is refused.")
-    store_seconds: Positive = Field(5, description="One operation of a session store.")
+    store_seconds: Positive = Field(
+        5, description="One operation of a session store, or of the object store of clips."
+    )
     request_seconds: Positive = Field(120, description="A whole HTTP request or WebSocket message.")
     shutdown_seconds: Positive = Field(10, description="Running turns when the server is asked to stop.")
     drain_seconds: float = Field(

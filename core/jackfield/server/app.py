@@ -17,6 +17,7 @@ from jackfield.config.sections import ServerSection
 from jackfield.contracts.auth import AuthRoutes
 from jackfield.contracts.transport import LargeFrames
 from jackfield.errors import ConfigError, Problem
+from jackfield.server.clips import clip_probes
 from jackfield.server.documentation import Operation, document_sign_in, operations_of
 from jackfield.server.errors import add_error_handlers
 from jackfield.server.guard import Guard
@@ -88,6 +89,7 @@ class _Builder:
         store_s = assembly.config.timeouts.store_seconds
         self._probes = [StoreProbe(built, store_s) for built in distinct_stores(assembly)]
         self._parts = build_parts(assembly, self._metrics, self._bus.publish)
+        self._clip_probes = clip_probes(assembly.config, self._parts.clips)
         self._in_flight.farewell = self._parts.calls.shut_down
         self._panels = [(door, panel_of(door, assembly, self._parts)) for door in assembly.doors]
         self._routes: list[OwnedRoute] = []
@@ -115,7 +117,8 @@ class _Builder:
         docs = server.docs if server.docs is not None else server.environment != "production"
         panels: list[tuple[Built[Any], DoorPanel]] = [(door.transport, panel) for door, panel in self._panels]
         panels += [(built, panel_of_extension(built, self._parts)) for built in self._assembly.extensions()]
-        running = Running(self._assembly, self._parts, panels, self._bus, self._probes, self._in_flight)
+        probes = [*self._probes, *self._clip_probes]
+        running = Running(self._assembly, self._parts, panels, self._bus, probes, self._in_flight)
 
         @asynccontextmanager
         async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -134,7 +137,7 @@ class _Builder:
         )
 
     def _add_core_routes(self, app: FastAPI) -> None:
-        health = health_endpoint(self._probes, self._assembly.doors, self._in_flight)
+        health = health_endpoint(self._probes, self._assembly.doors, self._in_flight, clips=self._clip_probes)
         app.add_route("/health", health, include_in_schema=False)
         if _shows_metrics(self._server):
             token = self._server.metrics_token

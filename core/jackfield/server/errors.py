@@ -120,8 +120,8 @@ def _handler(
 
 
 def _from_store_unavailable(error: StoreUnavailable) -> ProtocolError:
-    logger.warning("a session store cannot be reached: %s", error, exc_info=error.__cause__)
-    return ProtocolError(503, "store_unavailable", "The conversation cannot be reached now; try again later.")
+    logger.warning("a store cannot be reached: %s", error, exc_info=error.__cause__)
+    return ProtocolError(503, "store_unavailable", "What is stored cannot be reached now; try again later.")
 
 
 def _from_http_exception(error: HTTPException) -> ProtocolError:

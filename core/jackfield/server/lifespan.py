@@ -16,7 +16,8 @@ from jackfield.assembly import Assembly, Built
 from jackfield.contracts.extension import ServerStarted
 from jackfield.contracts.transport import Background
 from jackfield.errors import ConfigError, PluginCannotStart, Problem
-from jackfield.server.health import StoreProbe, distinct_stores, ping
+from jackfield.server.clips import keeps_clips
+from jackfield.server.health import Probe, distinct_stores, ping
 from jackfield.server.in_flight import InFlight
 from jackfield.server.observers import EventBus
 from jackfield.server.opening import Openings
@@ -24,7 +25,6 @@ from jackfield.server.panel import DoorPanel, Parts
 
 logger = logging.getLogger(__name__)
 
-_CLEANUP_S: Final = 60.0
 _COLLECT_AFTER: Final = 10_000
 """Objects after which the collector looks for cycles among the newest; Python's own 700 make it look for
 them many times in a second of 250 calls."""
@@ -39,7 +39,7 @@ class Running:
     panels: Sequence[tuple[Built[Any], DoorPanel]]
     """Doors and what extensions built, each with its panel."""
     bus: EventBus
-    probes: Sequence[StoreProbe]
+    probes: Sequence[Probe]
     in_flight: InFlight
 
 
@@ -101,7 +101,7 @@ async def _open_all(running: Running, openings: Openings, stack: AsyncExitStack)
     problems: list[Problem] = []
     for stage in running.assembly.stages():
         problems += await openings.open(stage)
-    if running.assembly.tts.default is not None:
+    if keeps_clips(running.assembly):
         problems += await _open_clips(running.parts, stack)
     problems += running.assembly.clashing_tools()  # of sources they are known now
     return problems or await _reach_stores(running.assembly)
@@ -118,7 +118,7 @@ async def _open_clips(parts: Parts, stack: AsyncExitStack) -> Sequence[Problem]:
 async def _reach_stores(assembly: Assembly) -> list[Problem]:
     problems = []
     for built in distinct_stores(assembly):
-        reason = await ping(built.object, assembly.config.timeouts.store_seconds)
+        reason = await ping(built.object.ping, assembly.config.timeouts.store_seconds)
         if reason is not None:
             message = f'"{built.plugin}" cannot be reached: {reason}.'
             problems.append(Problem(built.section, message, "Start the store, or mend its options."))
@@ -135,9 +135,8 @@ def _background(running: Running) -> list[tuple[str, Callable[[], Awaitable[None
         ("warming", parts.warming.run),
         ("chains", running.assembly.chains.run),
     ]
-    if running.assembly.tts.default is not None:
-        every_s = min(_CLEANUP_S, running.assembly.config.audio.ttl_seconds)
-        work.append(("clips", lambda: parts.clips.run_cleanup(every_s)))
+    if keeps_clips(running.assembly):
+        work.append(("clips", parts.clips.run_cleanup))
     if parts.leases is not None:
         work.append(("leases", parts.leases.run))
     work += [("health", probe.run) for probe in running.probes]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -26,6 +25,7 @@ from jackfield.dialogue.warming import Warming
 from jackfield.errors import ProtocolError, ProviderError
 from jackfield.resilience.limits import RateLimits
 from jackfield.resilience.shared_counters import SharedCounters
+from jackfield.server.clips import clip_store
 from jackfield.server.exchange import exchange_of
 from jackfield.server.origins import Origins
 from jackfield.sockets import offered_token
@@ -68,7 +68,7 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         publish=publish,
     )
     scenarios = ScenarioTable(config)
-    clips = _clip_store(config)
+    clips = clip_store(config)
     assistant = DialogueAssistant(
         assembly, sessions=sessions, scenarios=scenarios, clips=clips, metrics=metrics, publish=publish
     )
@@ -110,18 +110,6 @@ def _settings(config: Config) -> PanelSettings:
         session_ids=config.session.ids,
         request_s=config.timeouts.request_seconds,
         public_url=(config.server.public_url or "").rstrip("/"),
-    )
-
-
-def _clip_store(config: Config) -> ClipStore:
-    audio = config.audio
-    return ClipStore(
-        Path(audio.directory),
-        container=audio.format,
-        ttl_s=audio.ttl_seconds,
-        max_total_bytes=audio.max_total_bytes,
-        public_base_url=audio.public_base_url,
-        public_url=config.server.public_url,
     )
 
 

@@ -11,6 +11,7 @@ from jackfield.config.sections import Config
 from jackfield.dialogue.encryption import keys_of
 from jackfield.errors import Problem
 from jackfield.secrecy import weakness
+from jackfield.server.clips import check_clips
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def check_exposure(config: Config, open_auths: Collection[str] = ()) -> list[Pro
 
 def check_parts(config: Config) -> list[Problem]:
     """Find what voice or encryption need and this installation lacks, and keys that cannot be used."""
-    problems = [*_tls(config), *_encryption(config)]
+    problems = [*_tls(config), *_encryption(config), *check_clips(config)]
     if config.stt is not None or config.tts is not None:
         try:
             import av  # noqa: F401  # heavy, and not needed by a server of text

@@ -16,6 +16,7 @@ import pytest
 
 from tests.postgres_server import PostgresServer
 from tests.redis_server import DURABLE, RedisServer
+from tests.s3_server import S3Server
 from tests.stand_ins import STAND_INS
 
 ROOT = Path(__file__).parents[3]
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 
 @contextmanager
 def database_of(example: Path, folder: Path) -> Iterator[dict[str, str]]:
-    """The database that an example needs, started for it; gives the variable that says where it is."""
+    """The store that an example needs, started for it; gives the variables that say where it is."""
     if example.stem == "postgresql":
         with closing(PostgresServer()) as postgres:
             postgres.start()
@@ -31,6 +32,10 @@ def database_of(example: Path, folder: Path) -> Iterator[dict[str, str]]:
     elif example.stem == "redis":
         with RedisServer(folder / "redis", DURABLE) as redis:
             yield {"REDIS_URL": redis.url}
+    elif example.stem == "object-store":
+        with S3Server(folder / "s3") as s3:
+            s3.make(STAND_INS["CLIPS_BUCKET"])
+            yield dict(s3.environment)
     else:
         yield {}
 

@@ -247,6 +247,17 @@ def test_what_is_not_toml_is_one_problem(text: str) -> None:
             "[server.port] Input should be less than or equal to 65535. Mend the value.",
         ),
         ("server = 3", "[server] This must be a table. Mend the value."),
+        ("[audio]\nurl = 's4://bucket'", "[audio.url] Clips are kept at s3://BUCKET/PREFIX, az://CONTAINER/"),
+        ("[audio]\nurl = 's3://key:secret@bucket/x'", "[audio.url] Clips are kept at s3://BUCKET/PREFIX"),
+        ("[audio]\nurl = 'az://box/x?sig=secret'", "[audio.url] Clips are kept at s3://BUCKET/PREFIX"),
+        (
+            "[audio]\nurl = 's3://b'\ndirectory = 'd'",
+            "[audio] `directory` and `url` name two places; remove one of them. Mend the value.",
+        ),
+        (
+            "[audio]\noptions.region = 'x'",
+            "[audio] `options` are those of an object store, which `url` does not name. Mend the value.",
+        ),
         ("llm = 'echo'", "[llm] This must be a table. Mend the value."),
         ("[transport]\nuse = 'x'", "[transport] This must be an array. Mend the value."),
         ("transport = [3]", "[transport.1] This must be a table. Mend the value."),

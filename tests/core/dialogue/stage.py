@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jackfield.assembly import Assembly, Built, Providers
-from jackfield.audio.clips import ClipStore
+from jackfield.audio.clips import ClipFolder, ClipLimits, ClipStore
 from jackfield.config.sections import Config
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.extension import Event, Scanner, TurnWrapper
@@ -119,7 +119,9 @@ class Stage:
             metrics=self.figures,
             publish=self.events.append,
         )
-        self.clips = ClipStore(folder / "clips", container="wav", ttl_s=3600, max_total_bytes=10_000_000)
+        self.clip_folder = folder / "clips"
+        limits = ClipLimits(ttl_s=3600, max_total_bytes=10_000_000)
+        self.clips = ClipStore(ClipFolder(self.clip_folder, limits), container="wav")
         self.assistant = DialogueAssistant(
             self.assembly,
             sessions=self.sessions,

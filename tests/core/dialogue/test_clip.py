@@ -301,7 +301,7 @@ async def text_only(stage: Stage) -> None:
     assert found.clip is None
     assert found.text == "Hello there."
     assert len(await stage.stored()) == 2
-    assert list(stage.clips.__dict__["_directory"].iterdir()) == []
+    assert list(stage.clip_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -335,13 +335,18 @@ async def test_without_a_voice_there_is_the_text(tmp_path: Path) -> None:
     await text_only(stage_of(tmp_path, llm=FakeLLM(), tts=None))
 
 
-async def test_a_clip_that_cannot_be_stored_leaves_the_text(tmp_path: Path) -> None:
+async def test_a_clip_that_cannot_be_stored_leaves_the_text_and_is_not_the_voices_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     stage = stage_of(tmp_path, llm=FakeLLM())
     async with opened(stage):
-        (tmp_path / "clips").rmdir()
+        stage.clip_folder.rmdir()
         found = await stage.assistant.reply_to_clip(request(""), UPLOAD)
 
     assert (found.text, found.clip) == ("Hello there.", None)
+    assert f"the spoken answer cannot be stored, and goes out as text: {stage.clip_folder}" in caplog.text
+    assert "ProviderFailed" not in stage.kinds()
+    assert stage.figures.named["jackfield_audio_total"].values["tts", "error"] == 1
 
 
 async def test_a_voice_that_fails_at_once_does_not_hold_up_a_long_answer(tmp_path: Path) -> None:

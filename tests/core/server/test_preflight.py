@@ -89,6 +89,19 @@ def test_voice_without_a_decoder_names_what_to_install(monkeypatch: pytest.Monke
     assert check_parts(config({})) == []
 
 
+def test_an_object_store_without_its_package_or_with_wrong_settings_is_told_before_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert check_parts(config({}, audio={"url": "s3://bucket/clips"})) == []
+    (wrong,) = check_parts(config({}, audio={"url": "s3://bucket", "options": {"acces_key": "secret-123"}}))
+    assert wrong.section == "audio.options.acces_key"
+    assert "secret-123" not in str(wrong)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    (missing,) = check_parts(config({}, audio={"url": "s3://bucket/clips"}))
+    assert (missing.section, missing.fix) == ("audio.url", "pip install 'jackfield[object-store]'")
+    assert check_parts(config({}, audio={"url": "file:///var/lib/jackfield/clips"})) == []
+
+
 def test_an_encryption_key_that_is_none_is_refused_with_the_way_to_make_one() -> None:
     (problem,) = check_parts(config({}, session={"encryption_key": "swordfish"}))
     assert problem.section == "session.encryption_key"

@@ -1,4 +1,4 @@
-"""Stored clips: found by name only, and gone when too old or too many."""
+"""Clips in a folder: found by name only, and gone when too old or too many."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from jackfield.audio import clips as clips_module
-from jackfield.audio.clips import ClipStore
+from jackfield.audio.clips import ClipFolder, ClipLimits, ClipStore, store as store_module
 from jackfield.audio.encode import ClipFormat
 from jackfield.audio.sniff import sniff
-from jackfield.errors import ConfigError
+from jackfield.errors import ConfigError, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -47,9 +46,8 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 def _store(
     directory: Path, clock: Clock, *, container: ClipFormat = "wav", max_total_bytes: int = 1 << 30
 ) -> ClipStore:
-    return ClipStore(
-        directory, container=container, ttl_s=3_600, max_total_bytes=max_total_bytes, clock=clock
-    )
+    files = ClipFolder(directory, ClipLimits(3_600, max_total_bytes), clock=clock)
+    return ClipStore(files, container=container)
 
 
 @pytest.mark.parametrize("container", ["mp3", "ogg", "wav"])
@@ -127,11 +125,19 @@ async def test_cleaning_up_deletes_what_is_too_old_and_nothing_else(directory: P
         foreign.write_text("mine")
         os.utime(foreign, (0, 0))
         clock.now += 600
-        store.clean()
+        await store.clean()
     assert not (directory / old).exists()
     assert (directory / new).exists()
     assert foreign.exists()
     assert store.total_bytes == (directory / new).stat().st_size
+
+
+async def test_a_folder_that_is_gone_cannot_be_reached(directory: Path, clock: Clock) -> None:
+    async with _store(directory, clock) as store:
+        await store.ping()
+        directory.rmdir()
+        with pytest.raises(StoreUnavailable, match="audio: No such file"):
+            await store.ping()
 
 
 async def test_the_oldest_clips_make_room_for_new_ones(directory: Path, clock: Clock) -> None:
@@ -140,7 +146,7 @@ async def test_the_oldest_clips_make_room_for_new_ones(directory: Path, clock: C
         for _ in range(5):
             names.append(await store.save(SECOND, 22_050))
             clock.now += 1
-        store.clean()
+        await store.clean()
     assert [name for name in names if (directory / name).exists()] == names[2:]
     assert store.total_bytes <= 3 * 44_144
 
@@ -169,45 +175,55 @@ async def test_clips_of_an_earlier_run_are_served_and_cleaned_up(directory: Path
     assert old != new
 
 
-async def test_the_background_task_cleans_up(directory: Path, clock: Clock) -> None:
-    async with _store(directory, clock) as store, anyio.create_task_group() as group:
+async def test_the_background_task_cleans_up(directory: Path) -> None:
+    store = ClipStore(ClipFolder(directory, ClipLimits(0.01, 1 << 30)), container="wav")
+    async with store, anyio.create_task_group() as group:
         name = await store.save(SECOND, 22_050)
-        clock.now += 3_600
-        group.start_soon(store.run_cleanup, 0.01)
+        group.start_soon(store.run_cleanup)
         with anyio.fail_after(5):
             while (directory / name).exists():
                 await anyio.sleep(0.01)
         group.cancel_scope.cancel()
 
 
-async def test_a_cancelled_save_is_left_at_once_and_leaves_no_file(
+async def test_a_save_that_is_cancelled_while_it_compresses_is_left_at_once_and_leaves_no_file(
     directory: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoding, go_on, written = threading.Event(), threading.Event(), threading.Event()
+    encoding, go_on, encoded = threading.Event(), threading.Event(), threading.Event()
 
     def slow(pcm: bytes, rate_hz: int, container: ClipFormat) -> bytes:
         encoding.set()
         go_on.wait(5)
+        encoded.set()
         return b"sound"
 
-    monkeypatch.setattr(clips_module, "encode", slow)
-    store = _store(directory, clock)
-    write = store._write
-
-    def watched(path: Path, data: bytes) -> Path:
-        try:
-            return write(path, data)
-        finally:
-            written.set()
-
-    async with store:
-        monkeypatch.setattr(store, "_write", watched)
+    monkeypatch.setattr(store_module, "encode", slow)
+    async with _store(directory, clock) as store:
         async with anyio.create_task_group() as group:
             group.start_soon(store.save, SECOND, 22_050)
             await anyio.to_thread.run_sync(encoding.wait, 5)
             group.cancel_scope.cancel()
         go_on.set()
-        await anyio.to_thread.run_sync(written.wait, 5)
+        await anyio.to_thread.run_sync(encoded.wait, 5)
+    assert list(directory.iterdir()) == []
+
+
+async def test_a_save_that_is_cancelled_while_it_writes_is_left_at_once_and_leaves_no_file(
+    directory: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slow(path: Path, times: tuple[float, float]) -> None:
+        writing.set()
+        go_on.wait(5)
+
+    async with _store(directory, clock) as store:
+        monkeypatch.setattr(os, "utime", slow)
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.save, SECOND, 22_050)
+            await anyio.to_thread.run_sync(writing.wait, 5)
+            group.cancel_scope.cancel()
+        go_on.set()
         with anyio.fail_after(5):
             while list(directory.iterdir()):
                 await anyio.sleep(0.01)
@@ -221,7 +237,7 @@ async def test_a_failed_write_leaves_no_file(
 
     async with _store(directory, clock) as store:
         monkeypatch.setattr(os, "utime", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(StoreUnavailable, match="audio: No space left on device"):
             await store.save(SECOND, 22_050)
     assert list(directory.iterdir()) == []
 
@@ -251,7 +267,7 @@ async def test_an_empty_folder_that_others_may_read_is_closed_to_them(tmp_path: 
 async def test_without_an_encoder_a_clip_is_stored_as_wav(
     directory: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clips_module, "can_encode", lambda container: False)
+    monkeypatch.setattr(store_module, "can_encode", lambda container: False)
     async with _store(directory, clock, container="mp3") as store:
         name = await store.save(SECOND, 22_050)
     assert name.endswith(".wav")
@@ -270,10 +286,8 @@ def test_the_address_of_a_clip(
     directory: Path, public_base_url: str | None, public_url: str | None, expected: str
 ) -> None:
     store = ClipStore(
-        directory,
+        ClipFolder(directory, ClipLimits(1, 1)),
         container="mp3",
-        ttl_s=1,
-        max_total_bytes=1,
         public_base_url=public_base_url,
         public_url=public_url,
     )
