@@ -26,7 +26,6 @@ def _mount(value: str) -> str:
     return value.rstrip("/")
 
 
-def _origin(value: str) -> str:
 def _bucket(value: str) -> str:
     if not re.fullmatch(r"(s3|az|gs)://[\w.-]+(/[^\s?#@]*)?|file:///[^\s?#]+", value):
         raise ValueError(
@@ -36,6 +35,7 @@ def _bucket(value: str) -> str:
     return value.rstrip("/")
 
 
+def _origin(value: str) -> str:
     if value != "*" and not re.fullmatch(r"https?://[^/\s]+", value):
         raise ValueError("an origin is a scheme, a host and perhaps a port: http://localhost:3000")
     return value
@@ -46,6 +46,7 @@ Origin = Annotated[str, AfterValidator(_origin)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Bucket = Annotated[str, AfterValidator(_bucket)]
 
 
 class ServerSection(Section):
@@ -56,7 +57,6 @@ class ServerSection(Section):
         8000,
         ge=0,
         le=65535,
-Bucket = Annotated[str, AfterValidator(_bucket)]
         description="Port to listen on; 0 takes a free one. Without this key the environment's PORT, "
         "else SERVER_PORT, is used.",
     )
@@ -147,16 +147,6 @@ class AudioSection(Section):
     """Stored spoken answers."""
 
     directory: str = Field("static/audio", description="Folder, relative to where the server is started.")
-    format: Literal["mp3", "ogg", "wav"] = Field("mp3", description="How answers are stored.")
-    ttl_seconds: Count = Field(3600, description="Age at which a clip is deleted.")
-    max_total_bytes: Count = Field(1024 * MIB, description="Size of them all above which the oldest go.")
-    public_base_url: str | None = Field(
-        None, pattern=r"^https?://\S+$", description="Address (of a CDN) that clips are served from."
-    )
-
-
-class LimitsSection(Section):
-    """How much anybody may ask for."""
     url: Bucket | None = Field(
         None,
         description="Object store that they are kept in instead: `s3://BUCKET/PREFIX`, "
@@ -168,13 +158,13 @@ class LimitsSection(Section):
         "`access_key_id`. What is missing or empty is taken from the environment: AWS_..., AZURE_..., "
         "GOOGLE_....",
     )
-
-    enabled: bool = Field(True, description="Whether the rates are enforced.")
-    user_per_minute: Count = Field(30, description="Requests a minute of one user.")
-    session_per_minute: Count = Field(20, description="Requests a minute in one conversation.")
-    address_per_minute: Count = Field(
-        60, description="Requests a minute of one IP address, for requests without an authenticated user."
+    format: Literal["mp3", "ogg", "wav"] = Field("mp3", description="How answers are stored.")
+    ttl_seconds: Count = Field(3600, description="Age at which a clip is deleted.")
+    max_total_bytes: Count = Field(1024 * MIB, description="Size of them all above which the oldest go.")
+    public_base_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="Address (of a CDN) that clips are served from."
     )
+
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if self.url is not None and "directory" in self.model_fields_set:
@@ -183,6 +173,16 @@ class LimitsSection(Section):
             raise ValueError("`options` are those of an object store, which `url` does not name")
         return self
 
+
+class LimitsSection(Section):
+    """How much anybody may ask for."""
+
+    enabled: bool = Field(True, description="Whether the rates are enforced.")
+    user_per_minute: Count = Field(30, description="Requests a minute of one user.")
+    session_per_minute: Count = Field(20, description="Requests a minute in one conversation.")
+    address_per_minute: Count = Field(
+        60, description="Requests a minute of one IP address, for requests without an authenticated user."
+    )
     waiting_turns: Count = Field(
         8, description="Turns of one conversation that may wait for the running one."
     )
