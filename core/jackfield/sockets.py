@@ -9,6 +9,7 @@ read is given up.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -153,30 +154,20 @@ class JsonSocket:
 
     async def send_waiting(self) -> None:
         """Send what is posted, until cancelled; gives the client up when it does not read, or has gone."""
-        try:
+        with suppress(WebSocketDisconnect, OSError), anyio.CancelScope() as sending:
             while True:
-                await self._send_all()
+                while self._outgoing:
+                    text = self._outgoing.popleft()
+                    self._waiting_bytes -= len(text)
+                    message: dict[str, object] = {"type": "websocket.send", "text": text}
+                    if self._outgoing:  # then both leave in one piece
+                        message[MORE_FOLLOWS] = True
+                    sending.deadline = anyio.current_time() + self._rules.send_s
+                    await self._websocket.send(message)
+                sending.deadline = math.inf
                 self._wake = anyio.Event()
                 await self._wake.wait()
-        except (TimeoutError, WebSocketDisconnect, OSError):
-            self._scope.cancel()
-
-    async def _send_all(self) -> None:
-        """Send what waits; all of it leaves in one piece, where it is small.
-
-        :raises TimeoutError: when the client does not read.
-        """
-        send_s = self._rules.send_s
-        with anyio.fail_after(send_s) as scope:  # one for all: it costs more than to send a message
-            while self._outgoing:
-                text = self._outgoing.popleft()
-                self._waiting_bytes -= len(text)
-                message: dict[str, object] = {"type": "websocket.send", "text": text}
-                if self._outgoing:
-                    message[MORE_FOLLOWS] = True
-                await self._websocket.send(message)
-                if self._outgoing:
-                    scope.deadline = anyio.current_time() + send_s
+        self._scope.cancel()
 
     async def close(self, code: int, reason: str = "") -> None:
         """Send what waits and close; a client that does not read is not waited for."""

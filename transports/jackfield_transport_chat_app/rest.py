@@ -18,7 +18,14 @@ from jackfield_transport_chat_app import events
 from jackfield_transport_chat_app.chats import envelope, whole
 from jackfield_transport_chat_app.connection import Services
 from jackfield_transport_chat_app.exchange import Answered, Delta, Question
-from jackfield_transport_chat_app.fields import parse_generate, parse_page, parse_title, read_object
+from jackfield_transport_chat_app.fields import (
+    is_chat_id,
+    no_such_chat,
+    parse_generate,
+    parse_page,
+    parse_title,
+    read_object,
+)
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -80,8 +87,8 @@ class RestRoutes:
         most = services.options.max_message_chars
         asked = parse_generate(await read_object(request, most), most)
         await services.admission.message(request, user, counted=True)
-        if asked.chat_id is not None:
-            await services.chats.get(services.panel.sessions.owner(user), asked.chat_id)
+        if asked.chat_id is not None and not is_chat_id(asked.chat_id):  # what is unknown is found out later
+            raise no_such_chat()
         question = Question(user, asked.text, received_s, asked.chat_id, asked.store)
         outputs = services.exchanges.answer(question)
         if asked.stream:
