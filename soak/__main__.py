@@ -1,7 +1,7 @@
 """Long proofs: calls and sockets that are held for minutes, calls in which everything goes wrong, stores that
 are killed, users who try to see one another.
 
-    python -m soak [--only endurance chaos outages crash cluster sockets isolation] [--minutes 10]
+    python -m soak [--only endurance chaos outages crash cluster sockets isolation fuzz] [--minutes 10]
                    [--calls 50] [--clients 4] [--idle 500] [--busy 100] [--events 10000] [--turns 20000]
                    [--stores redis postgresql] [--kills 100] [--seed N] [--write]
 
@@ -109,6 +109,7 @@ PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "cluster": cluster,
     "sockets": sockets,
     "isolation": strangers,
+    "fuzz": fuzzing,
 }
 
 
