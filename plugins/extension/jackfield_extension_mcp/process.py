@@ -48,7 +48,8 @@ async def process_streams(
     with ExitStack() as streams:
         for stream in (to_session, messages, replies, to_process):
             streams.enter_context(stream)
-        process = await _started(server)
+        with anyio.CancelScope(shield=True):  # a start that is cancelled half-way may leave a process
+            process = await _started(server)
         assert process.stdin is not None
         assert process.stdout is not None
         async with anyio.create_task_group() as tasks:

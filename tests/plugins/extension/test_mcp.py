@@ -14,6 +14,7 @@ from jackfield import ToolFailed
 from jackfield.contracts.tools import Tool
 from jackfield.errors import PluginCannotStart
 from jackfield.testing import ToolSuite
+from jackfield_extension_mcp import process
 from jackfield_extension_mcp.process import MAX_MESSAGE_BYTES
 from jackfield_extension_mcp.source import McpSource
 from tests.plugins.extension.mcp_trial import (
@@ -44,6 +45,12 @@ async def trial(notes: Notes) -> AsyncIterator[McpSource]:
     server = {**notes.command(), "stderr_file": str(errors), "env": {"TRIAL_KEY": SECRET}, "cwd": "/"}
     async with opened(trial=server) as found:
         yield found
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give processes less time to end by themselves: these do not."""
+    monkeypatch.setattr(process, "_LEAVE_S", 0.2)
 
 
 class TestMcpTool(ToolSuite):
@@ -154,6 +161,7 @@ async def test_what_a_server_writes_to_standard_error_is_in_its_file_and_not_in_
     assert f"{SECRET}, which is an error" in notes.path.with_name("errors").read_text()
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_lines_that_are_no_messages_are_told_of_without_what_they_say(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -176,6 +184,7 @@ async def test_a_server_gets_its_own_variables_and_none_of_ours(trial: McpSource
     assert folder == "/"
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_two_servers_with_the_same_tool_both_offer_it(tmp_path: Path) -> None:
     one, two = Notes(tmp_path / "one"), Notes(tmp_path / "two")
     first = {**one.command(), "tools": ["echo", "fail"]}
@@ -187,6 +196,7 @@ async def test_two_servers_with_the_same_tool_both_offer_it(tmp_path: Path) -> N
     assert "echo two" in two.lines()
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_tool_that_the_list_names_and_no_server_has_is_told_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -196,6 +206,7 @@ async def test_a_tool_that_the_list_names_and_no_server_has_is_told_in_the_log(
     assert '"trial" has no tool ecko, which its option `tools` names' in caplog.text
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_no_process_is_left_when_the_server_stops(tmp_path: Path) -> None:
     notes = Notes(tmp_path / "notes")
     async with opened(trial=notes.command("--stubborn")) as found:
@@ -206,6 +217,7 @@ async def test_no_process_is_left_when_the_server_stops(tmp_path: Path) -> None:
     assert not any(map(alive, [another, *notes.pids()]))
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_no_process_is_left_when_the_start_is_cancelled(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     silent = {"command": "sh", "args": ["-c", f"echo $$ > {pid}; exec sleep 1000"]}
@@ -222,6 +234,7 @@ async def _hold_open(server: Mapping[str, Any]) -> None:
         await anyio.sleep_forever()
 
 
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     ("command", "fault"),
     [
