@@ -33,11 +33,9 @@ from tests.redis_server import RedisServer
 MINUTES: Final = float(os.environ.get("JACKFIELD_ISOLATION_MINUTES", "0"))
 SEED: Final = int(os.environ.get("JACKFIELD_ISOLATION_SEED", "1"))
 MOVES: Final = 40 if MINUTES else 25
-RUNS: Final = 20 if MINUTES else 10
-RUNS_IN_MEMORY: Final = 20 if MINUTES else 5
-KILLS: Final = 3 if MINUTES else 1
-
-pytestmark = pytest.mark.timeout(180 + 120 * MINUTES)
+RUNS: Final = 10
+RUNS_IN_MEMORY: Final = 10 if MINUTES else 5
+KILLS: Final = 2 if MINUTES else 1
 
 
 @contextmanager
@@ -97,6 +95,7 @@ def no_folder_in_the_clone(tmp_path: Path) -> Iterator[None]:
     set_hypothesis_home_dir(None)
 
 
+@pytest.mark.timeout(180 + 300 * MINUTES)
 def test_nobody_sees_another_and_nothing_is_lost_on_two_servers(tmp_path: Path) -> None:
     for number in seeds():
         folder = tmp_path / str(number)
@@ -104,6 +103,7 @@ def test_nobody_sees_another_and_nothing_is_lost_on_two_servers(tmp_path: Path) 
             hold(replicas, number, runs=RUNS, kills=KILLS)
 
 
+@pytest.mark.timeout(180 + 300 * MINUTES)
 def test_nobody_sees_another_and_nothing_is_lost_in_memory(tmp_path: Path) -> None:
     with Replicas(tmp_path, {"use": "memory"}, count=1) as replicas:
         hold(replicas, SEED, runs=RUNS_IN_MEMORY, kills=0)

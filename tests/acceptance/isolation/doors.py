@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import wave
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,7 +14,10 @@ from tests.acceptance.isolation.people import Actor, Door, Marks, json_of
 from tests.contracts.harness import Tree, TrialServer
 
 SOURCE: Final = "x-jackfield-source"
+ALOUD: Final = "aloud"
 _MOST: Final = 200
+_RATE_HZ: Final = 16_000
+_SAMPLES: Final = 3200
 
 
 class Doors:
@@ -34,9 +39,13 @@ class Doors:
         return self.marks.whole(actor, response)
 
     def post(self, server: TrialServer, actor: Actor, door: Door, session: str, text: str) -> httpx.Response:
-        """Send a message as a form."""
-        form = {**actor.form, "message": text, "type": "text", "sessionId": session}
-        files = {name: (None, value) for name, value in form.items()}
+        """Send a message as a form: as a recording if its last word is `aloud`."""
+        spoken = text.endswith(ALOUD)
+        message = {"type": "voice"} if spoken else {"type": "text", "message": text}
+        form = {**actor.form, **message, "sessionId": session}
+        files: Tree = {name: (None, value) for name, value in form.items()}
+        if spoken:
+            files["audio"] = ("voice.wav", recording(numbers(text)[0]), "audio/wav")
         response = server.client.post(f"{actor.doors[door]}/chat", files=files, headers=actor.headers)
         return self.marks.whole(actor, response)
 
@@ -184,6 +193,17 @@ class Doors:
                 response = self.ask(server, actor, "GET", f"{actor.doors[door]}/{paths[door]}")
                 assert response.status_code == 404, response.text
                 assert talk_id not in [item["id"] for item in self.listed(server, actor, door)]
+
+
+def recording(number: int) -> bytes:
+    """A short recording in which the trial witness hears this number."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(_RATE_HZ)
+        sound.writeframes(number.to_bytes(2, "little", signed=True) * _SAMPLES)
+    return file.getvalue()
 
 
 def marks_before(answer: str) -> list[int]:

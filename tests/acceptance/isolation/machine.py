@@ -11,7 +11,7 @@ from hypothesis.stateful import invariant
 
 from tests.acceptance.isolation import talking, twins
 from tests.acceptance.isolation.cast import ODD_IDS, Cast
-from tests.acceptance.isolation.doors import Doors
+from tests.acceptance.isolation.doors import ALOUD, Doors
 from tests.acceptance.isolation.ledger import Talk
 from tests.acceptance.isolation.moves import ToldMachine, move
 from tests.acceptance.isolation.pages import Page
@@ -24,6 +24,7 @@ _ACTORS: Final = st.sampled_from(range(6))
 _PLACES: Final = st.sampled_from(range(4))
 _SERVERS: Final = st.sampled_from(range(2))
 _DOORS: Final[st.SearchStrategy[Door]] = st.sampled_from(("relay", "proxy", "chat", "pichat"))
+_FORMS: Final[st.SearchStrategy[Door]] = st.sampled_from(("relay", "proxy"))
 _SOCKETS: Final[st.SearchStrategy[Door]] = st.sampled_from(("proxy", "chat", "pichat"))
 _LASTING: Final[st.SearchStrategy[Door]] = st.sampled_from(("chat", "pichat"))
 _ODD: Final = st.sampled_from(range(len(ODD_IDS)))
@@ -75,6 +76,14 @@ class Isolation(ToldMachine):
         actor = self.cast.of(number)
         talk = self.doors.send(self.replicas.server(at), actor, actor.door(door), which)
         self._look(at + 1, actor, talk)
+
+    @move(at=_SERVERS, number=_ACTORS, door=_FORMS, which=_PLACES)
+    def say_aloud(self, at: int, number: int, door: Door, which: int) -> None:
+        actor, session = self.cast.of(number), self.doors.session(which)
+        if "relay" in actor.doors:
+            server = self.replicas.server(at)
+            talk = self.doors.send_form(server, actor, actor.door(door), session, ALOUD)
+            self._look(at + 1, actor, talk)
 
     @move(at=_SERVERS, number=_ACTORS, door=_SOCKETS, which=_PLACES)
     def send_on_a_page(self, at: int, number: int, door: Door, which: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -26,7 +27,7 @@ def config(session: Tree, port: int, backend_port: int) -> Tree:
     return {
         "server": {"port": port},
         "llm": {"use": "trial_witness", "options": None},
-        "stt": None,
+        "stt": {"use": "trial_witness", "options": None},
         "tts": None,
         "session": {"options": {"folder": None}, "max_messages": 40, **session},
         "assistant": {"instructions": INSTRUCTIONS},
@@ -60,17 +61,21 @@ class Replicas:
         self._servers: list[TrialServer] = []
 
     def __enter__(self) -> Self:
-        for folder, each in zip(self._folders, self._configs, strict=True):
-            self._servers.append(TrialServer(folder, each).__enter__())
+        try:
+            for folder, each in zip(self._folders, self._configs, strict=True):
+                self._servers.append(TrialServer(folder, each).__enter__())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        for server in self._servers:
-            server.terminate()
-        for server in self._servers:
-            server.__exit__(None, None, None)
+        with ExitStack() as stack:
+            for server in self._servers:
+                stack.push(server)
+                server.terminate()
 
     @property
     def count(self) -> int:
