@@ -183,6 +183,11 @@ SWAPS: Final = (
     Swap("extension", "chaos"),
     Swap("extension", "clamav", scanner),
     Swap("extension", "mcp", lambda services: {"servers": {"a": Notes(services.folder / "mcp").command()}}),
+    Swap(
+        "extension",
+        "opentelemetry",
+        lambda services: {"environment": {"OTEL_EXPORTER_OTLP_ENDPOINT": services.users}},
+    ),
     Swap("vad", "silero"),
     Swap("transport", "chat_app", talk=through_chat_app),
     Swap("transport", "pichat", talk=through_pichat),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -190,6 +190,21 @@ class Observer(Protocol):
 
     async def observe(self, event: Event) -> None:
         """Take one event. An exception is logged and the next event comes all the same."""
+        ...
+
+
+@runtime_checkable
+class BatchObserver(Observer, Protocol):
+    """An observer that takes events together, which costs a turn next to nothing; optional."""
+
+    every_s: float
+    """Seconds after which it is told of what has happened meanwhile. A crowd of events comes sooner."""
+
+    async def observe_all(self, events: Sequence[Event]) -> None:
+        """Take events, in the order in which they happened; called instead of `observe`.
+
+        Called with none as well, so that it may tend to what came before.
+        """
         ...
 
 

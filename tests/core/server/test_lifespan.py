@@ -291,6 +291,53 @@ async def test_a_slow_observer_loses_the_oldest_and_holds_up_nobody() -> None:
     assert 'jackfield_events_dropped_total{observer="watch"} 20.0' in metrics.text().decode()
 
 
+class Gathering(Watching):
+    """An observer that takes events together."""
+
+    def __init__(self, every_s: float = 60.0, *, fails: bool = False) -> None:
+        super().__init__(fails=fails)
+        self.every_s = every_s
+        self.batches: list[int] = []
+
+    async def observe_all(self, events: Sequence[Event]) -> None:
+        self.batches.append(len(events))
+        for event in events:
+            await self.observe(event)
+
+
+async def test_an_observer_that_takes_events_together_is_not_woken_for_each() -> None:
+    gathering = Gathering()
+    subject = bus(PrometheusMetrics(), gathering)
+    told = events(QUEUE_EVENTS)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(subject.run)
+        await anyio.wait_all_tasks_blocked()
+        for event in told[:100]:
+            subject.publish(event)
+        await anyio.wait_all_tasks_blocked()
+        assert gathering.batches == []
+        for event in told[100:]:
+            subject.publish(event)
+        await anyio.wait_all_tasks_blocked()  # half a queue is a crowd
+        assert gathering.batches == [QUEUE_EVENTS]
+        subject.publish(told[0])
+        tasks.cancel_scope.cancel()
+    assert gathering.seen == [*told, told[0]]  # the rest when the server stops
+
+
+async def test_an_observer_that_takes_events_together_has_its_turn_in_time_and_after_a_failure() -> None:
+    gathering = Gathering(0.01, fails=True)
+    subject = bus(PrometheusMetrics(), gathering)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(subject.run)
+        with anyio.fail_after(5):
+            for number, event in enumerate(events(2), 1):
+                subject.publish(event)
+                while len(gathering.seen) < number:  # it tells nobody
+                    await anyio.sleep(0.005)
+        tasks.cancel_scope.cancel()
+
+
 async def test_one_observer_that_hangs_does_not_delay_another() -> None:
     slow, quick = Watching(), Watching()
     slow.holds = True
