@@ -35,7 +35,8 @@ class TurnLeases:
         """
         wait_s = _FIRST_WAIT_S
         while True:
-            lease = await self._sessions.in_time(self._shared.lease(_name(key), ttl_s=_TTL_S))
+            with anyio.CancelScope(shield=True):  # one that is granted to nobody would hold up the next turn
+                lease = await self._sessions.in_time(self._shared.lease(_name(key), ttl_s=_TTL_S))
             if lease is not None:
                 self._held.add(lease)
                 return lease

@@ -132,6 +132,39 @@ async def test_who_stops_waiting_leaves_no_place(stage: Stage) -> None:
             pass
 
 
+async def test_who_leaves_while_the_store_grants_the_turn_gives_it_back(stage: Stage) -> None:
+    class Far:
+        """Its answers take a while to come back."""
+
+        granted = anyio.Event()
+        arrives = anyio.Event()
+
+        async def lease(self, key: str, *, ttl_s: float) -> Lease | None:
+            lease = await stage.store.lease(key, ttl_s=ttl_s)
+            self.granted.set()
+            await self.arrives.wait()
+            return lease
+
+        async def release(self, lease: Lease) -> bool:
+            return await stage.store.release(lease)
+
+    far = Far()
+
+    async def turn() -> None:
+        async with server(stage, far).turn("k"):
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(turn)
+        await far.granted.wait()
+        tasks.cancel_scope.cancel()
+        far.arrives.set()
+
+    with anyio.fail_after(1):
+        async with server(stage).turn("k"):
+            pass
+
+
 async def test_a_store_that_is_gone_ends_the_turn_and_leaves_no_place(stage: Stage) -> None:
     class Gone:
         there = False
