@@ -49,7 +49,7 @@ class Journal:
         wrong = [f"{text}: was acknowledged and is lost" for text in lost.elements()]
         wrong += [f"{text}: is there and was not to be, or is there twice" for text in extra.elements()]
         if not wrong and found != self.asked:
-            wrong.append(f"{self.asked[:1]}: the messages are not in their order")
+            wrong.append(f"{self.asked[0]}: the messages are not in their order")
         answers = {
             question["content"]: answer["content"]
             for question, answer in pairwise(messages)
