@@ -80,9 +80,10 @@ def hold(replicas: Replicas, number: int, *, runs: int, kills: int) -> None:
     try:
         run_state_machine_as_test(seed(number)(Isolation) if MINUTES else Isolation, settings=how)
     except Exception:
-        if Isolation.failure:
-            pytest.fail(f"with seed {number}: {Isolation.failure}", pytrace=False)
-        raise
+        if Isolation.failure is None:
+            raise
+    if Isolation.failure is not None:
+        pytest.fail(f"with seed {number}: {Isolation.failure}", pytrace=False)
     done = f"{runs} runs of {MOVES} moves, {marks.acknowledged} answers, {kills - Isolation.kills} kills"
     print(f"seed {number}, servers {replicas.count}: {done}", flush=True)
 

@@ -17,10 +17,11 @@ from tests.acceptance.isolation.moves import ToldMachine, move
 from tests.acceptance.isolation.pages import Page
 from tests.acceptance.isolation.people import Actor, Door, Marks, json_of
 from tests.acceptance.isolation.replicas import Replicas
-from tests.acceptance.isolation.trespass import ATTEMPTS, Attempt
+from tests.acceptance.isolation.trespass import CLAIMING, LISTENING, READING, Attempt
 from tests.contracts.harness import TrialServer
 
 _ACTORS: Final = st.sampled_from(range(6))
+_PAIRS: Final = st.tuples(_ACTORS, _ACTORS)
 _PLACES: Final = st.sampled_from(range(4))
 _SERVERS: Final = st.sampled_from(range(2))
 _DOORS: Final[st.SearchStrategy[Door]] = st.sampled_from(("relay", "proxy", "chat", "pichat"))
@@ -166,17 +167,17 @@ class Isolation(ToldMachine):
 
     # What they should not do
 
-    @move(at=_SERVERS, numbers=st.tuples(_ACTORS, _ACTORS), which=_PLACES, attempt=st.sampled_from(ATTEMPTS))
-    def trespass(self, at: int, numbers: tuple[int, int], which: int, attempt: Attempt) -> None:
-        server, people = self.replicas.server(at), self.cast.people
-        victim = people[numbers[0] % len(people)]
-        others = [actor for actor in self.cast.visible if actor is not victim]
-        talk = victim.talks[which % len(victim.talks)] if victim.talks else None
-        talk = talk or self.doors.send(server, victim, "pichat", 0)
-        assert talk is not None
-        intruder = others[numbers[1] % len(others)]
-        attempt(self.doors, server, intruder, victim, self.doors.id_of(server, victim, talk))
-        self._look(at + 1, victim, talk)
+    @move(at=_SERVERS, numbers=_PAIRS, which=_PLACES)
+    def read_what_is_anothers(self, at: int, numbers: tuple[int, int], which: int) -> None:
+        self._trespass(at, numbers, which, READING)
+
+    @move(at=_SERVERS, numbers=_PAIRS, which=_PLACES)
+    def listen_to_another(self, at: int, numbers: tuple[int, int], which: int) -> None:
+        self._trespass(at, numbers, which, LISTENING)
+
+    @move(at=_SERVERS, numbers=_PAIRS, which=_PLACES)
+    def claim_to_be_another(self, at: int, numbers: tuple[int, int], which: int) -> None:
+        self._trespass(at, numbers, which, CLAIMING)
 
     @move(at=_SERVERS, odd=_ODD, which=_PLACES)
     def claim_an_id(self, at: int, odd: int, which: int) -> None:
@@ -219,6 +220,18 @@ class Isolation(ToldMachine):
         self.doors.send(self.replicas.server(at + 1), self.cast.of(0), "proxy", 0)  # its backend is gone
         self.replicas.restart(at)
         self._look(at, actor, talk)
+
+    def _trespass(self, at: int, numbers: tuple[int, int], which: int, attempts: Sequence[Attempt]) -> None:
+        server, people = self.replicas.server(at), self.cast.people
+        victim = people[numbers[0] % len(people)]
+        others = [actor for actor in self.cast.visible if actor is not victim]
+        intruder = others[numbers[1] % len(others)]
+        talk = victim.talks[which % len(victim.talks)] if victim.talks else None
+        talk = talk or self.doors.send(server, victim, "pichat", 0)
+        assert talk is not None
+        for attempt in attempts:
+            attempt(self.doors, server, intruder, victim, self.doors.id_of(server, victim, talk))
+        self._look(at + 1, victim, talk)
 
     # What must hold
 

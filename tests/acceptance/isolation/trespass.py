@@ -28,17 +28,20 @@ def read_chat(doors: Doors, server: TrialServer, actor: Actor, _victim: Actor, t
     _refused(doors, server, actor, "POST", f"{mount}/generate", body)
 
 
-def read_chat_by_page(doors: Doors, server: TrialServer, actor: Actor, _victim: Actor, talk_id: str) -> None:
-    """The same by WebSocket, from its address on."""
+def read_chat_by_page(doors: Doors, server: TrialServer, actor: Actor, victim: Actor, talk_id: str) -> None:
+    """The same by WebSocket, from its address on, and listen to what the victim says next."""
     if "chat" not in actor.doors:
         return
     page = Page(server, actor, "chat", doors.marks, f"?chat_id={talk_id}")
     try:
         assert page.receive()["code"] == "chat_not_found"
+        _go_on(doors, server, victim, talk_id)
         assert page.answer(page.send(event="get_history", chat_id=talk_id))["code"] == "chat_not_found"
         text = doors.marks.text(actor, "intrudes")
         asked = page.send(event="user_message", message=text, chat_id=talk_id, stream=True)
         assert page.answer(asked)["code"] == "chat_not_found"
+        _go_on(doors, server, victim, talk_id)
+        page.answer(page.send(event="ping"), "pong")  # everything before it is read, and checked
     finally:
         page.close()
 
@@ -174,17 +177,15 @@ def bend_paths(doors: Doors, server: TrialServer, actor: Actor, _victim: Actor, 
             assert response.status_code in (400, 404, 405, 422), response.text
 
 
-ATTEMPTS: Final[tuple[Attempt, ...]] = (
-    read_chat,
-    read_chat_by_page,
-    read_pichat,
-    read_pichat_by_page,
-    use_places,
-    claim_id,
-    claim_socket,
-    use_token,
-    bend_paths,
-)
+READING: Final[tuple[Attempt, ...]] = (read_chat, read_pichat, use_places, bend_paths)
+LISTENING: Final[tuple[Attempt, ...]] = (read_chat_by_page, read_pichat_by_page)
+CLAIMING: Final[tuple[Attempt, ...]] = (claim_id, claim_socket, use_token)
+
+
+def _go_on(doors: Doors, server: TrialServer, victim: Actor, talk_id: str) -> None:
+    talk = next(talk for talk in victim.talks if talk.id == talk_id)
+    if not talk.frozen:
+        doors.send_to(server, victim, "chat", talk, "not for everybody")
 
 
 def _refused(
