@@ -18,7 +18,7 @@ import httpx
 
 from tests.redis_server import free_port
 
-START_S: Final = 20.0
+START_S: Final = 45.0
 PAGE_KEYS: Final = 5
 """Objects that a listing gives at once; S3 itself gives a thousand."""
 SECRET: Final = "wJalrXUtnFEMI-not-a-real-one"

@@ -34,7 +34,7 @@ use = "tone"
 url = "s3://shared/clips"
 {more}
 [timeouts]
-store_seconds = 2
+store_seconds = 5
 [[transport]]
 use = "relay_chat"
 """

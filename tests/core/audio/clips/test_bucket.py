@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from obstore.store import MemoryStore
+from obstore.store import LocalStore
 from pydantic import SecretStr
 
 from jackfield.audio.clips import ClipBucket, ClipLimits, ClipStore
@@ -23,7 +23,7 @@ from jackfield.contracts.panel import StoredClip
 from jackfield.errors import ConfigError, StoreUnavailable
 from tests.s3_server import PAGE_KEYS, SECRET, S3Server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 SECOND = bytes(2 * 22_050)
 SECOND_BYTES = 44_144
@@ -94,7 +94,7 @@ async def test_a_clip_is_what_its_name_says(clips: ClipStore) -> None:
     assert clip is not None
     assert clip.path == Path(name)
     assert clip.media_type == "audio/wav"
-    assert 3595 <= clip.expires_in_s <= 3600
+    assert 3500 <= clip.expires_in_s <= 3600
     assert clip.content is not None
     assert clip.content.size_bytes == SECOND_BYTES
     assert sniff(await content(clip)) == "wav"
@@ -177,17 +177,16 @@ async def test_what_an_earlier_run_left_goes_when_it_is_too_old_page_after_page_
         old = [await first.save(SECOND, 22_050) for _ in range(2 * PAGE_KEYS)]
     await anyio.sleep(limits.ttl_s + 1.1)  # times of the store are whole seconds
     assert await first.find(old[0]) is None
-    new = await first.save(SECOND, 22_050)
     async with store(bucket, limits=limits) as second:
-        assert set(s3.keys(bucket)) - {NOTE, f"clips/{new}"} == foreign
-        assert second.total_bytes == SECOND_BYTES
+        assert set(s3.keys(bucket)) - {NOTE} == foreign
+        assert second.total_bytes == 0
 
 
 async def test_the_background_task_cleans_up(s3: S3Server, bucket: str) -> None:
     async with store(bucket, limits=ClipLimits(1, PLENTY)) as clips, anyio.create_task_group() as tasks:
         await clips.save(SECOND, 22_050)
         tasks.start_soon(clips.run_cleanup)
-        with anyio.fail_after(8):
+        with anyio.fail_after(20):
             while stored(s3, bucket):
                 await anyio.sleep(0.05)
         tasks.cancel_scope.cancel()
@@ -202,7 +201,7 @@ async def test_a_server_whose_clock_is_wrong_deletes_nothing_that_is_young(
             await turned(wrong, s3, bucket)
             found = await wrong.find(name)
             assert found is not None
-            assert 3590 <= found.expires_in_s <= 3601
+            assert 3500 <= found.expires_in_s <= 3601
     assert stored(s3, bucket) == [name]
 
 
@@ -237,7 +236,7 @@ async def test_young_clips_are_not_deleted_to_make_room(s3: S3Server, bucket: st
 
 
 async def test_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch, s3: S3Server, bucket: str) -> None:
-    monkeypatch.setattr("jackfield.audio.clips.bucket._SPARED_S", 0.5)
+    monkeypatch.setattr("jackfield.audio.clips.bucket._SPARED_S", -60.0)
     async with store(bucket, limits=ClipLimits(3600, 2 * SECOND_BYTES)) as clips:
         old = [await clips.save(SECOND, 22_050) for _ in range(2)]
         await anyio.sleep(1.1)
@@ -247,13 +246,12 @@ async def test_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch, s3: S3Serve
     assert clips.total_bytes == 2 * SECOND_BYTES
 
 
-async def test_a_clip_that_another_server_deleted_first_keeps_no_other_one_alive() -> None:
-    memory = MemoryStore()  # deletes one by one, and misses what is not there
-    gone, there = new_name("wav"), new_name("wav")
-    place = ClipBucket(lambda: memory, ClipLimits(3600, PLENTY), url="memory", request_s=5)
-    async with place:
-        await place.keep(there, b"sound", "audio/wav")
-        await place._delete([gone, there])
+async def test_a_clip_that_another_server_deleted_first_keeps_no_other_one_alive(tmp_path: Path) -> None:
+    one_by_one = LocalStore(tmp_path)  # deletes like Google's, and misses what is not there
+    gone, there = [new_name("wav") for _ in range(60)], new_name("wav")
+    async with ClipBucket(lambda: one_by_one, ClipLimits(3600, PLENTY), url="local", request_s=5) as place:
+        one_by_one.put(there, b"sound")
+        await place._delete([*gone, there])
         assert await place.find(there, "audio/wav") is None
 
 
@@ -277,12 +275,12 @@ async def test_without_the_store_everything_fails_at_once_and_goes_on_when_it_is
         frail.kill()
         for attempt in (clips.save(SECOND, 22_050), clips.find(new_name("wav")), clips.ping(), clips.clean()):
             with (
-                anyio.fail_after(5),
+                anyio.fail_after(20),
                 pytest.raises(StoreUnavailable, match="s3://frail/clips: no connection"),
             ):
                 await attempt
         tasks.start_soon(clips.run_cleanup)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while "Cleaning up the stored clips failed" not in caplog.text:
                 await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()
@@ -295,23 +293,22 @@ async def test_without_the_store_everything_fails_at_once_and_goes_on_when_it_is
 
 
 async def test_a_store_that_hangs_is_waited_for_no_longer_than_allowed_and_not_when_cancelled(
-    frail: S3Server,
+    frail: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = ClipBucket(
-        lambda: connect("s3://frail", {}, request_s=0.5),
+        lambda: connect("s3://frail", {}, request_s=60),
         ClipLimits(3600, PLENTY),
         url="s3://frail",
-        request_s=0.5,
+        request_s=60,
     )
     async with ClipStore(place, container="wav") as clips:
         frail.hang()
-        with anyio.fail_after(5), pytest.raises(StoreUnavailable, match="no answer"):
-            await clips.save(SECOND, 22_050)
-        began_s = time.monotonic()
-        with anyio.move_on_after(0.1) as patience:
+        with anyio.fail_after(20), anyio.move_on_after(0.1) as patience:
             await clips.save(SECOND, 22_050)
         assert patience.cancelled_caught
-        assert time.monotonic() - began_s < 0.4
+        monkeypatch.setattr(place, "_request_s", 0.2)
+        with anyio.fail_after(20), pytest.raises(StoreUnavailable, match=r"no answer within 0\.2 s"):
+            await clips.save(SECOND, 22_050)
         frail.wake()
 
 
@@ -321,7 +318,9 @@ async def test_a_store_that_hangs_is_waited_for_no_longer_than_allowed_and_not_w
 async def problem(url: str, options: dict[str, str] | None = None) -> str:
     """Why a server with this setting does not start."""
     secrets = {name: SecretStr(value) for name, value in (options or {}).items()}
-    place = ClipBucket(lambda: connect(url, secrets, request_s=2), ClipLimits(3600, 1), url=url, request_s=2)
+    place = ClipBucket(
+        lambda: connect(url, secrets, request_s=20), ClipLimits(3600, 1), url=url, request_s=20
+    )
     with pytest.raises(ConfigError) as caught:
         async with ClipStore(place, container="wav"):
             pass
