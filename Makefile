@@ -71,7 +71,9 @@ soak: $(TEST_STAMP) ## Hold fifty calls for ten minutes, then let everything go 
 COMPILE := uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make requirements'
 # The extras beside `local` whose plugins the tests run.
-TESTED := openai azure-speech sphinx pyttsx3 redis postgresql azure-sql encryption accounts wallet http-verify proxy mcp object-store opentelemetry
+TESTED := openai azure-speech sphinx pyttsx3 redis postgresql azure-sql encryption accounts wallet http-verify proxy mcp object-store opentelemetry twilio
+# The extras of the container image: all that needs neither models on the machine nor drivers of its system.
+IMAGE := audio openai azure-speech redis postgresql encryption accounts wallet http-verify proxy mcp object-store opentelemetry twilio webrtc
 .PHONY: requirements
 requirements: ## Compile the requirement files from pyproject.toml. Needs uv.
 	$(COMPILE) pyproject.toml --extra local --extra llama-cpp $(addprefix --extra ,$(TESTED)) --group test \
