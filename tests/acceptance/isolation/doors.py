@@ -103,6 +103,17 @@ class Doors:
         talk.exchanges.append(exchange)
         return talk
 
+    def doubt(self, server: TrialServer, actor: Actor, session: str, exchange: Exchange) -> None:
+        """Note a message to a proxy that its backend, its fallback or both may have stored."""
+        place = actor.doors["relay"]
+        for mount in (place, actor.doors["proxy"]):
+            actor.memory(mount, session).exchanges.append(exchange)
+        titles = [item["title"] for item in self.listed(server, actor, "pichat")]
+        if (place, session) in actor.sessions or exchange.text in titles:
+            talk = actor.talk_of(place, session)
+            talk.title = talk.title or exchange.text
+            talk.exchanges.append(exchange)
+
     def send_to(
         self, server: TrialServer, actor: Actor, door: Door, talk: Talk, words: str = "hello"
     ) -> None:
