@@ -37,7 +37,7 @@ GIVEN = {
     "api_key": "a-key", "deployment": "d", "endpoint": "http://127.0.0.1:9", "key": "a-key", "region": "r",
     "secret_key": "Zk3p_0dL9vQ2xW7zTtbF8sN1cRq5Hm6JgKe4", "domain": "example.org",
 }
-NEEDED = {"url": "http://127.0.0.1:9"}
+NEEDED = {"url": "http://127.0.0.1:9", "servers": {"one": {"url": "http://127.0.0.1:9"}}}
 
 def filled(options):
     given = {**GIVEN, "model": "m"} if "base_url" in options.model_fields else GIVEN
