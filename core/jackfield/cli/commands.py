@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "config": "Print a starter file, its JSON schema or the reference.",
     "chat": "Talk to the configured language model in the terminal.",
     "models": "List, fetch and verify model files.",
+    "health": "Ask the running server of a configuration file how it is.",
 }
 PROBLEM: Final = 2
 """Exit code when a configuration, a plugin or a model needs mending."""
@@ -66,7 +67,8 @@ def root() -> None:
     """A panel of sockets for voice and chat servers.
 
     Any language model, recogniser, voice and session store behind one server, chosen in one file. Commands
-    that take a FILE use ./jackfield.toml without one, else the offline voice server that comes along.
+    that take a FILE use without one that of the variable JACKFIELD_CONFIG, else ./jackfield.toml, else the
+    offline voice server that comes along.
     """
 
 

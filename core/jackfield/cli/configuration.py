@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
@@ -15,6 +16,7 @@ STARTER: Final = Path(__file__).with_name("starter.toml")
 """The configuration that comes along: the offline voice server."""
 
 _LOCAL: Final = Path("jackfield.toml")
+_VARIABLE: Final = "JACKFIELD_CONFIG"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,9 +33,11 @@ def file_argument(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def located(file: Path | None) -> Path:
-    """Give the file that was named, else ./jackfield.toml, else the one that comes along."""
+    """Give the file that was named, else $JACKFIELD_CONFIG, ./jackfield.toml or the one that comes along."""
     if file is not None:
         return file
+    if named := os.environ.get(_VARIABLE):
+        return Path(named)
     return _LOCAL if _LOCAL.is_file() else STARTER
 
 
