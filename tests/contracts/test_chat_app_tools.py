@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 from anyio.from_thread import start_blocking_portal
 from websockets.sync.client import connect
@@ -69,7 +70,7 @@ def configuration(notes: Notes, far: str) -> Iterator[Tree]:
         yield {
             "llm": {"use": "openai", "options": options},
             "session": {"use": "memory", "options": None},
-            "timeouts": {"tool_seconds": 2},
+            "timeouts": {"tool_seconds": 3},
             "extension": [{"use": "mcp", "options": {"servers": servers}}],
             "transport": [{"use": "chat_app"}],
         }
@@ -124,7 +125,7 @@ def test_a_tool_that_fails_hangs_or_dies_is_an_error_and_the_turn_goes_on(
     before = stats(server)
     with page(server) as one:
         assert use(one, tool) == (f"It says: {words}", {"name": tool, "status": "error"})
-        until(lambda: use(one, "near_echo")[1]["status"] == "ok", "the tools of the server work again")
+        assert any(use(one, "near_echo")[1]["status"] == "ok" for _ in range(10)), "it works again"
 
     assert stats(server)["errors_total"] == before["errors_total"]
 
@@ -160,30 +161,16 @@ def test_neither_arguments_nor_results_are_in_the_log(server: TrialServer) -> No
     assert "Traceback" not in log
 
 
-@pytest.mark.contract("CA-13")
-def test_a_server_that_is_told_to_stop_in_the_middle_of_a_call_leaves_no_process(
-    start: ServerFactory, configuration: Tree, tmp_path: Path
-) -> None:
-    notes = Notes(tmp_path / "notes")
-    servers = {"near": notes.command()}
-    parts = {**configuration, "extension": [{"use": "mcp", "options": {"servers": servers}}]}
-    with TrialServer(tmp_path / "server", parts) as server, page(server) as one:
-        one.send(message='use hang {"text": ""}')
-        until(lambda: "hangs" in notes.lines(), "the tool was called")
-        assert all(map(alive, notes.pids()))
-
-    assert not any(map(alive, notes.pids()))
-    assert "Traceback" not in server.output()
-
-
 @pytest.mark.contract("CA-13", "CA-30")
-def test_the_example_counts_words_with_a_tool(tmp_path: Path) -> None:
+def test_the_example_counts_words_with_a_tool_and_leaves_no_process(tmp_path: Path) -> None:
     arguments = [str(ROOT / "examples" / "mcp.toml"), "--port", "0"]
     with (
         ServerProcess(tmp_path / "server", arguments, os.environ | STAND_INS) as server,
         connect(f"{server.url.replace('http', 'ws')}/ws/chat") as socket,
     ):
         answer, status, _ = Page(socket).say("How many words are these?")
+        (words,) = psutil.Process(server.pid).children()
 
     assert answer["message"] == "5 words"
     assert [(tool["name"], tool["status"]) for tool in status["tools"]] == [("count_words", "ok")]
+    assert not alive(words.pid)

@@ -48,7 +48,10 @@ class McpServer(Options):
         "soon as it can be reached.",
     )
     connect_s: float = Field(
-        15.0, gt=0, description="Seconds within which the server must have started and listed its tools."
+        30.0,
+        gt=0,
+        description="Seconds within which the server must have started and listed its tools; commands that "
+        "download their program first need some.",
     )
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ PIXEL = bytes.fromhex("89504e470d0a1a0a")
 
 def serve(notes: Path) -> MCPServer:  # noqa: C901  # a list of tools
     """The server with its tools."""
-    server = MCPServer("trial", version="1")
+    server = MCPServer("trial", version="1", log_level="CRITICAL")
 
     def note(line: str) -> None:
         with notes.open("a") as file:

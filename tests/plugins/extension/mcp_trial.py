@@ -25,7 +25,9 @@ from jackfield_extension_mcp.source import McpSource
 
 SCRIPT: Final = Path(__file__).with_name("mcp_server.py")
 CONTEXT: Final = ToolContext(UserId("x", "y"), "k")
-WAIT_S: Final = 20.0
+WAIT_S: Final = 60.0
+START_S: Final = 50.0
+"""Seconds that a server may need to start on a busy machine."""
 
 
 @dataclass
@@ -44,7 +46,8 @@ class Notes:
 
     def command(self, *more: str) -> dict[str, Any]:
         """Options of a server that is a process and writes here."""
-        return {"command": sys.executable, "args": [str(SCRIPT), str(self.path), *more]}
+        arguments = [str(SCRIPT), str(self.path), *more]
+        return {"command": sys.executable, "args": arguments, "connect_s": START_S}
 
     @contextmanager
     def listening(self, port: int) -> Iterator[subprocess.Popen[bytes]]:

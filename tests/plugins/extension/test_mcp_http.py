@@ -16,7 +16,7 @@ from tests.plugins.extension.mcp_trial import Notes, answers, call, opened, unti
 from tests.plugins.http_service import Asked, Reply, Service, serving
 from tests.redis_server import free_port
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 KEY: Final = "Bearer secret-123"
 METHOD_NOT_FOUND: Final = -32601
@@ -156,6 +156,16 @@ async def test_after_an_answer_that_breaks_off_the_server_is_greeted_again(
     server.breaks_off = False
     assert await call(found, "clock") == "noon"
     assert server.session == 2
+
+
+async def test_a_tool_that_the_list_names_and_no_server_has_is_told_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(Handshaking()) as service:
+        async with opened(trial={"url": f"{service.url}/mcp", "tools": ["clock", "cuckoo"]}) as found:
+            assert [each.spec.name for each in found.tools] == ["clock"]
+
+    assert '"trial" has no tool cuckoo, which its option `tools` names' in caplog.text
 
 
 async def test_a_server_that_refuses_stops_the_start_with_its_status() -> None:
