@@ -161,9 +161,11 @@ async def test_after_an_answer_that_breaks_off_the_server_is_greeted_again(
 async def test_a_tool_that_the_list_names_and_no_server_has_is_told_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with serving(Handshaking()) as service:
-        async with opened(trial={"url": f"{service.url}/mcp", "tools": ["clock", "cuckoo"]}) as found:
-            assert [each.spec.name for each in found.tools] == ["clock"]
+    async with (
+        serving(Handshaking()) as service,
+        opened(trial={"url": f"{service.url}/mcp", "tools": ["clock", "cuckoo"]}) as found,
+    ):
+        assert [each.spec.name for each in found.tools] == ["clock"]
 
     assert '"trial" has no tool cuckoo, which its option `tools` names' in caplog.text
 
