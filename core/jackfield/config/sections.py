@@ -6,6 +6,7 @@ checked against the plugin's own model when the panel is assembled.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -41,8 +42,17 @@ def _origin(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError("a proxy is an address or a network: 10.1.2.3, 10.1.0.0/16") from None
+    return value
+
+
 Mount = Annotated[str, AfterValidator(_mount)]
 Origin = Annotated[str, AfterValidator(_origin)]
+Network = Annotated[str, AfterValidator(_network)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -62,7 +72,7 @@ class ServerSection(Section):
     )
     tls_cert: str | None = Field(None, description="Certificate file (PEM) to serve TLS with.")
     tls_key: str | None = Field(None, description="Private key file (PEM) of the certificate.")
-    trusted_proxies: tuple[str, ...] = Field(
+    trusted_proxies: tuple[Network, ...] = Field(
         ("127.0.0.1", "::1"),
         description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto count.",
     )

@@ -402,3 +402,19 @@ def test_what_is_right_can_be_looked_at_all_the_same(
     assert config is not None
     assert [door.use for door in config.transport] == transports
     assert (config.llm.use if config.llm else None) == llm
+
+
+@pytest.mark.parametrize("proxy", ["10.1.2.3", "10.1.0.0/16", "::1", "2001:db8::/32"])
+def test_a_proxy_is_an_address_or_a_network(proxy: str) -> None:
+    config = read_config(f'[server]\ntrusted_proxies = ["{proxy}"]', {})
+    assert config.server.trusted_proxies == (proxy,)
+
+
+@pytest.mark.parametrize("proxy", ["*", "proxy.example.org", "10.1.2.3/16", "10.1.0.0/33", ""])
+def test_a_proxy_that_is_neither_is_a_problem(proxy: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[server.trusted_proxies.1\] A proxy is an address or a network"):
+        read_config(f'[server]\ntrusted_proxies = ["{proxy}"]', {})
+
+
+def test_without_the_key_the_machine_itself_alone_is_trusted() -> None:
+    assert read_config("", {}).server.trusted_proxies == ("127.0.0.1", "::1")

@@ -363,6 +363,18 @@ def test_forwarded_headers_count_from_trusted_proxies(process: Process) -> None:
     assert httpx.get(f"{url}/client", headers=headers, trust_env=False).json() == ["203.0.113.9", "https"]
 
 
+def test_what_a_client_itself_claims_before_a_trusted_proxy_does_not_count(process: Process) -> None:
+    headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
+    url = process.listening()
+    assert httpx.get(f"{url}/client", headers=headers, trust_env=False).json() == ["203.0.113.9", "http"]
+
+
+def test_forwarded_headers_of_others_do_not_count(process: Process) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    url = process.listening(server='trusted_proxies = ["192.0.2.0/24"]')
+    assert httpx.get(f"{url}/client", headers=headers, trust_env=False).json() == ["127.0.0.1", "http"]
+
+
 def test_it_serves_tls_with_a_certificate_and_its_key(process: Process) -> None:
     certificate, key = process.folder / "cert.pem", process.folder / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
