@@ -92,10 +92,17 @@ def packages(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -
             continue
         seen.add(name)
         waiting += requirements(name)
-        files = distribution(name).files or []
-        for top in {file.parts[0] for file in files if file.parts[0] not in ("..", "__pycache__")}:
-            (folder / top).symlink_to(str(distribution(name).locate_file(top)))
+        for part in parts(name):
+            (folder / part).parent.mkdir(exist_ok=True)
+            (folder / part).symlink_to(str(distribution(name).locate_file(part)))
     return folder
+
+
+def parts(name: str) -> set[Path]:
+    """What a distribution installed: its files and folders at the top, and those in a folder it shares."""
+    files = [file for file in distribution(name).files or [] if file.parts[0] not in ("..", "__pycache__")]
+    own = {file.parts[0] for file in files if file.parts[1:] in ((), ("__init__.py",), ("METADATA",))}
+    return {Path(*file.parts[: 1 if file.parts[0] in own else 2]) for file in files}
 
 
 def bare(packages: Path, script: str, *arguments: str) -> list[str]:
