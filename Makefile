@@ -51,6 +51,7 @@ lint: $(TEST_STAMP) ## Check style, types and the borders between the rooms.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile
 
 .PHONY: contracts
 contracts: $(TEST_STAMP) ## Print each requirement of the contracts with the tests that name it.
@@ -80,6 +81,10 @@ requirements: ## Compile the requirement files from pyproject.toml. Needs uv.
 		--no-emit-package llama-cpp-python --output-file requirements/test.txt
 	$(COMPILE) pyproject.toml --extra local --group setup \
 		--constraint requirements/test.txt --output-file requirements/run.txt
+	$(COMPILE) pyproject.toml $(addprefix --extra ,$(IMAGE)) \
+		--constraint requirements/test.txt --output-file requirements/image.txt
+	$(COMPILE) --group setup \
+		--constraint requirements/test.txt --output-file requirements/build.txt
 	$(COMPILE) --group compiled --no-deps --output-file requirements/compiled.txt
 
 .PHONY: reference

@@ -1,7 +1,7 @@
 """Long proofs: calls and sockets that are held for minutes, calls in which everything goes wrong, stores that
-are killed, users who try to see one another.
+are killed, users who try to see one another, the image with packages that are fetched.
 
-    python -m soak [--only endurance chaos outages crash cluster sockets isolation fuzz] [--minutes 10]
+    python -m soak [--only endurance chaos outages crash cluster sockets isolation fuzz image] [--minutes 10]
                    [--calls 50] [--clients 4] [--idle 500] [--busy 100] [--events 10000] [--turns 20000]
                    [--stores redis postgresql] [--kills 100] [--seed N] [--write]
 
@@ -11,6 +11,8 @@ The exit code is 0 when everything holds, 1 when not, 130 when Ctrl-C ended it.
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -101,6 +103,13 @@ def fuzzing(arguments: argparse.Namespace) -> bool:
     return not result.problems()
 
 
+def image(_arguments: argparse.Namespace) -> bool:
+    """Run the Dockerfile's steps with packages that pip fetches; says whether what came out serves."""
+    command = [sys.executable, "-m", "pytest", "--numprocesses", "0", "tests/deployment"]
+    environment = {**os.environ, "IMAGE_PACKAGES": "downloaded"}
+    return subprocess.run(command, env=environment, check=False).returncode == 0
+
+
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "endurance": endurance,
     "chaos": disorder,
@@ -110,6 +119,7 @@ PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "sockets": sockets,
     "isolation": strangers,
     "fuzz": fuzzing,
+    "image": image,
 }
 
 

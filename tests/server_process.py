@@ -38,6 +38,12 @@ class ServerProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with; None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process, ready or not."""
         self.folder.mkdir(parents=True, exist_ok=True)

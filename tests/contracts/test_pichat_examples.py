@@ -12,9 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import SequenceMatcher
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
 import httpx
@@ -25,6 +23,7 @@ from jackfield.audio.encode import encode
 from jackfield.config import read_config
 from jackfield.errors import ConfigError
 from jackfield.models import models_folder
+from tests.azure_resource import azure_openai
 from tests.contracts.harness import ROOT, ServerFactory, Tree, server_environment
 from tests.contracts.pichat_device import DEFAULT_TOKEN, Device, started
 from tests.postgres_server import PostgresServer
@@ -71,35 +70,6 @@ def refused(folder: Path, **environment: str) -> str:
     with pytest.raises(RuntimeError) as failure, served(folder, **environment):
         pass
     return str(failure.value)
-
-
-@contextmanager
-def azure_openai(asked: list[tuple[str, str | None]]) -> Iterator[str]:
-    """A resource that answers with the deployment's name; notes path and key."""
-
-    class Resource(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # the library calls it so
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append((self.path, self.headers["api-key"]))
-            found = re.search(r"/deployments/([^/]+)/", self.path)
-            name = found[1] if found else body["model"]
-            piece = {"choices": [{"index": 0, "delta": {"content": name}, "finish_reason": "stop"}]}
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.end_headers()
-            self.wfile.write(f"data: {json.dumps(piece)}\n\ndata: [DONE]\n\n".encode())
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Resource) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")

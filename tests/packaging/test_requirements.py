@@ -66,6 +66,20 @@ def test_what_is_run_is_what_is_tested() -> None:
     assert {name: str(run[name]) for name in run} == {name: str(test[name]) for name in run if name in test}
 
 
+@pytest.mark.parametrize("name", ["image.txt", "build.txt"])
+def test_what_is_in_the_image_is_what_is_tested(name: str) -> None:
+    image, test = pinned(name), pinned("test.txt")
+    assert {each: str(image[each]) for each in image} == {each: str(test[each]) for each in image}
+
+
+def test_the_image_satisfies_the_extras_that_it_is_compiled_for() -> None:
+    found = re.search(r"^IMAGE := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert found is not None
+    extras = [requirement for name in found[1].split() for requirement in of_extra(name)]
+    satisfied([*map(Requirement, PYPROJECT["project"]["dependencies"]), *extras], pinned("image.txt"))
+    satisfied(of_group("setup"), pinned("build.txt"))
+
+
 def test_what_runs_satisfies_what_the_project_asks_for() -> None:
     asked = [*map(Requirement, PYPROJECT["project"]["dependencies"]), *of_extra("local"), *of_group("setup")]
     satisfied(asked, pinned("run.txt"))

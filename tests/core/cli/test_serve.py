@@ -32,6 +32,10 @@ def database_of(example: Path, folder: Path) -> Iterator[dict[str, str]]:
     elif example.stem == "redis":
         with RedisServer(folder / "redis", DURABLE) as redis:
             yield {"REDIS_URL": redis.url}
+    elif example.stem == "compose":
+        with closing(PostgresServer()) as postgres, RedisServer(folder / "redis", DURABLE) as redis:
+            postgres.start()
+            yield {"DATABASE_URL": postgres.url(), "REDIS_URL": redis.url, "REDIS_PERSISTENT": "true"}
     elif example.stem == "object-store":
         with S3Server(folder / "s3") as s3:
             s3.make(STAND_INS["CLIPS_BUCKET"])
