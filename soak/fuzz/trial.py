@@ -21,11 +21,13 @@ from tests.postgres_server import PostgresServer
 
 _DOCUMENT_SHARE: Final = 0.25
 """Of the time, for what `/openapi.json` describes."""
-_SOCKETS: Final = 200
-_REQUESTS: Final = 200
-_CLIPS: Final = 70
+_SOCKETS: Final = 80
+_REQUESTS: Final = 80
+_CLIPS: Final = 28
 _JUDGED_MINUTES: Final = 5.0
 """A shorter trial says nothing about memory."""
+_MOST_GROWTH_MIB: Final = 16.0
+"""In the second half; a heap that has held recordings, and messages of a megabyte, is never quite even."""
 _MOST_SHOWN: Final = 20
 
 
@@ -54,8 +56,8 @@ class Result:
         found += self.document.problems if self.document else ["nothing was asked of /openapi.json"]
         if self.left:
             found.append(f"left behind: {dict(self.left)}")
-        if self.minutes >= _JUDGED_MINUTES and not samples.growth_mib() <= samples.limit_mib():
-            found.append(f"memory grows: {samples.growth_mib():.2f} MiB, allowed {samples.limit_mib():.2f}")
+        if self.minutes >= _JUDGED_MINUTES and not samples.growth_mib() <= _MOST_GROWTH_MIB:
+            found.append(f"memory grows: {samples.growth_mib():.2f} MiB, allowed {_MOST_GROWTH_MIB:g}")
         return found
 
     def figures(self) -> dict[str, object]:
@@ -72,7 +74,7 @@ class Result:
             "operations of the document": self.document.operations if self.document else 0,
             "left behind": dict(self.left),
             "memory growth MiB": round(self.samples.growth_mib(), 3),
-            "memory growth allowed MiB": round(self.samples.limit_mib(), 3),
+            "memory growth allowed MiB": _MOST_GROWTH_MIB,
             "samples": self.samples.raw(),
         }
 
@@ -130,7 +132,7 @@ def _cases(number: int, count: int) -> range:
 
 
 def _sample(house: House, at_s: float) -> Sample:
-    holding = house.holding(objects=False)
+    holding = house.holding()  # which collects garbage, so that it is not taken for growth
     return Sample(
         round(at_s, 1),
         holding.memory_mib,

@@ -19,7 +19,7 @@ BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
-WAIT_S: Final = 8.0
+WAIT_S: Final = 20.0
 MASK: Final = b"\x11\x22\x33\x44"
 _RESET: Final = struct.pack("ii", 1, 0)
 

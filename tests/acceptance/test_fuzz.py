@@ -45,22 +45,22 @@ def findings(house: House) -> Iterator[Findings]:
     found = Findings()
     yield found
     SocketFuzzer(house, SEED, found).greet("after everything")
-    assert found.wrong == []
-    assert house.troubles() == []
-    assert dict(house.left(idle)) == {}
+    left = [f"left behind: {count} {name}" for name, count in house.left(idle).items()]
+    assert [*found.wrong, *house.troubles(), *left] == []
     assert house.holding(objects=False).memory_mib - idle.memory_mib < MOST_MIB
 
 
 def test_everything_that_the_document_describes(house: House, findings: Findings, tmp_path: Path) -> None:
-    result = fuzz_document(tmp_path / "document", house.url, house.authorization, max_examples=2)
+    folder, guarded_twins = tmp_path / "document", "^/(chat|pi|proxy)/"
+    result = fuzz_document(folder, house.url, house.authorization, max_examples=2, skip=guarded_twins)
 
     assert result.problems == [], result.output
-    assert result.operations > 40
-    assert result.cases > 400
+    assert result.operations > 25
+    assert result.cases > 250
 
 
 def test_frames_of_every_websocket(house: House, findings: Findings) -> None:
-    SocketFuzzer(house, SEED, findings).run(range(240))
+    SocketFuzzer(house, SEED, findings).run(range(200))
 
     assert findings.counts["errors told"] > 50
     assert findings.counts["closed with 1002"] > 10
