@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
+from anyio.abc import TaskGroup
 from mcp import Client, MCPError, types
 from mcp.client import Transport
 
@@ -28,10 +29,12 @@ _STRANGE: Final = "The tool gave an answer that cannot be understood."
 class Connection:
     """Keeps a server connected; calls may come from any task, several at once.
 
-    `listed` is called whenever `tools` has changed.
+    `listed` is called whenever `tools` has changed. Calls are tasks of `tasks`, which outlives connections.
     """
 
-    def __init__(self, name: str, server: McpServer, site: Site, listed: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, server: McpServer, site: Site, tasks: TaskGroup, listed: Callable[[], None]
+    ) -> None:
         self.name = name
         self.tools: Sequence[types.Tool] = ()
         """What the server offered when it was last connected, and may be called for."""
@@ -43,6 +46,7 @@ class Connection:
         """`keep` has come to its end."""
         self._server = server
         self._site = site
+        self._tasks = tasks
         self._listed = listed
         self._client: Client | None = None
         self._status = 0
@@ -85,8 +89,33 @@ class Connection:
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
         """Call a tool by the name that the server gives it. Cancelled, the server is told so.
 
+        The call has a task of its own: the SDK may hold back who cancels until the server has been told.
+
         :raises ToolFailed: when there is no answer from the server.
         """
+        results: list[types.CallToolResult | ToolFailed] = []
+        done, scope = anyio.Event(), anyio.CancelScope()
+
+        async def work() -> None:
+            try:
+                with scope:
+                    results.append(await self._called(tool, arguments))
+            except ToolFailed as error:
+                results.append(error)
+            finally:
+                done.set()
+
+        self._tasks.start_soon(work, name=f"{self._site.section}.{self.name}.{tool}")
+        try:
+            await done.wait()
+        finally:
+            scope.cancel()
+        result = results[0] if results else ToolFailed(_GONE)
+        if isinstance(result, ToolFailed):
+            raise result
+        return result
+
+    async def _called(self, tool: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
         for again in (True, False):
             client = await self._connected()
             try:

@@ -57,9 +57,11 @@ class McpSource:
     async def _opened(self) -> AsyncGenerator[None]:
         problems: list[Problem] = []
         servers = self._options.servers.items()
-        connections = [Connection(name, server, self._site, self._listed) for name, server in servers]
-        self._connections = connections
         async with anyio.create_task_group() as tasks:
+            connections = [
+                Connection(name, server, self._site, tasks, self._listed) for name, server in servers
+            ]
+            self._connections = connections
             for connection in connections:
                 tasks.start_soon(connection.keep, name=f"{self._site.section}.{connection.name}")
             for connection in connections:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+import anyio
 import pytest
 
 from jackfield import ToolFailed
@@ -55,6 +56,8 @@ class Handshaking:
         self.result: Mapping[str, Any] | None = {"content": [{"type": "text", "text": "noon"}]}
         """Of every call; None stands for words that are no message."""
         self.breaks_off = False
+        self.hangs = anyio.Event()
+        """Set: neither calls nor notifications are answered."""
         self.restarted = False
 
     async def __call__(self, asked: Asked, reply: Reply) -> None:
@@ -72,6 +75,8 @@ class Handshaking:
             await reply.whole(200, {"jsonrpc": "2.0", "id": message["id"], "error": error})
         elif self.restarted or asked.headers.get("mcp-session-id") != f"session-{self.session}":
             await reply.whole(404, {})
+        elif self.hangs.is_set() and message["method"] != "initialize":
+            await reply.until_left()
         elif "id" not in message:
             await reply.whole(202, b"")
         elif message["method"] == "tools/list":
@@ -128,6 +133,19 @@ async def test_an_answer_that_is_too_long_is_a_failure(
 
     server.result = {"content": [], "structuredContent": {"hour": 12}}
     assert await call(found, "clock") == '{"hour": 12}'
+
+
+async def test_whoever_cancels_a_call_does_not_wait_for_a_server_that_hangs(
+    older: tuple[Handshaking, Service, McpSource],
+) -> None:
+    server, _, found = older
+    server.hangs.set()
+    began_s = anyio.current_time()
+    for _ in range(3):
+        with anyio.move_on_after(0.1):
+            await call(found, "clock")
+
+    assert anyio.current_time() - began_s < 4
 
 
 @pytest.mark.parametrize("result", [{"content": "secret-123"}, None], ids=["no result", "no message"])
