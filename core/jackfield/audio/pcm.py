@@ -8,6 +8,6 @@ WIDTH_BYTES: Final = 2
 """Bytes of one sample."""
 
 
-def duration_s(pcm: bytes, rate_hz: int) -> float:
+def duration_s(pcm: bytes | bytearray, rate_hz: int) -> float:
     """Seconds that the sound lasts."""
     return len(pcm) / (WIDTH_BYTES * rate_hz)

@@ -18,6 +18,7 @@ from jackfield.contracts.session import Record, Window
 from jackfield.contracts.stt import TranscriptionSettings
 from jackfield.contracts.tts import TTS, SpeechSettings, Voice
 from jackfield.contracts.turn import ClipAnswer, Recorded, Recording, TurnOutput, TurnRequest
+from jackfield.dialogue.audio_figures import AudioFigures
 from jackfield.dialogue.clip import ClipReader, Speaker
 from jackfield.dialogue.leases import TurnLeases
 from jackfield.dialogue.order import Place, TurnOrder
@@ -56,11 +57,9 @@ class DialogueAssistant:
         self.order: Final = TurnOrder(config.limits.waiting_turns, self.leases)
         self._recorder = Recorder(sessions)
         self._runner = TurnRunner(assembly, sessions, metrics, publish)
-        audio_total = metrics.counter(
-            "jackfield_audio_total", "Steps of audio processing.", ["stage", "outcome"]
-        )
-        self._reader = ClipReader(assembly.scanners, config.limits, config.timeouts, audio_total, publish)
-        self._speaker = Speaker(clips, config.timeouts, audio_total, publish)
+        figures = AudioFigures(metrics)
+        self._reader = ClipReader(assembly.scanners, config.limits, config.timeouts, figures, publish)
+        self._speaker = Speaker(clips, config.timeouts, figures, publish)
 
     def reply(self, request: TurnRequest) -> AsyncGenerator[TurnOutput, None]:
         """Answer a message; see `contracts.panel.Assistant.reply`."""

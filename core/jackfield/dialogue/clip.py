@@ -12,12 +12,13 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from jackfield.assembly import Built
-from jackfield.audio.pcm import WIDTH_BYTES
+from jackfield.audio.pcm import WIDTH_BYTES, duration_s
 from jackfield.config.sections import LimitsSection, TimeoutsSection
 from jackfield.contracts.extension import Event, Scanner, Upload
-from jackfield.contracts.panel import Clips, Heard, Metric, Spoken
+from jackfield.contracts.panel import Clips, Heard, Spoken
 from jackfield.contracts.stt import STT, STT_RATE_HZ, STTStream, Transcript, TranscriptionSettings
 from jackfield.contracts.tts import TTS, SpeechSettings, TTSOutput
+from jackfield.dialogue.audio_figures import AudioFigures
 from jackfield.dialogue.failures import client_error, failover_noted, report
 from jackfield.dialogue.steps import Work
 from jackfield.dialogue.waterfall import Waterfall
@@ -45,14 +46,14 @@ class ClipReader:
         scanners: Sequence[Built[Scanner]],
         limits: LimitsSection,
         timeouts: TimeoutsSection,
-        audio_total: Metric,
+        figures: AudioFigures,
         publish: Callable[[Event], None],
     ) -> None:
         self._publish = publish
         self._scanners = scanners
         self._limits = limits
         self._timeouts = timeouts
-        self._audio_total = audio_total
+        self._figures = figures
         self._decoders = Workers(2)  # decoding is short; a crowd of uploads shall not take all
 
     async def read(
@@ -72,6 +73,7 @@ class ClipReader:
         await self._scan(upload)
         pcm = upload.data if raw_hz == STT_RATE_HZ else await self._decode(upload, raw_hz)
         waterfall.reached("decoded")
+        self._figures.used(stt, duration_s(pcm, STT_RATE_HZ))
         with waterfall.steps.begin("stt", stt) as work:
             failover = failover_noted(self._timeouts.failover_seconds, waterfall, "stt_failover", work)
             transcript = await self._transcribe(pcm, stt, replace(settings, failover=failover), work)
@@ -80,7 +82,7 @@ class ClipReader:
         if not text:
             raise ProtocolError(422, "no_speech", "No words could be heard in the recording.")
         language = transcript.language or settings.language
-        return Heard(text, language, len(pcm) / (WIDTH_BYTES * STT_RATE_HZ))
+        return Heard(text, language, duration_s(pcm, STT_RATE_HZ))
 
     def _check(self, upload: Upload) -> int | None:
         """Refuse what cannot be a recording; gives the rate of PCM without a container."""
@@ -122,12 +124,12 @@ class ClipReader:
         try:
             pcm = await self._decoders.run(call)
         except AudioTooLong:
-            self._audio_total.inc("decode", "error")
+            self._figures.step("decode", ok=False)
             raise _invalid("audio_too_long", "The recording is too long.") from None
         except Undecodable:
-            self._audio_total.inc("decode", "error")
+            self._figures.step("decode", ok=False)
             raise _invalid("audio_undecodable", "The recording cannot be decoded.") from None
-        self._audio_total.inc("decode", "ok")
+        self._figures.step("decode", ok=True)
         return pcm
 
     async def _transcribe(
@@ -136,11 +138,11 @@ class ClipReader:
         try:
             transcript = await self._heard(pcm, stt.object, settings)
         except ProviderError as error:
-            self._audio_total.inc("stt", "error")
+            self._figures.step("stt", ok=False)
             work.end(type(error))
             report(stt, error, self._publish)
             raise client_error("stt", error) from error
-        self._audio_total.inc("stt", "ok")
+        self._figures.step("stt", ok=True)
         return transcript
 
     async def _heard(self, pcm: bytes, stt: STT, settings: TranscriptionSettings) -> Transcript:
@@ -178,12 +180,12 @@ class Speaker:
     """Speaks answers while they are written, and stores them."""
 
     def __init__(
-        self, clips: Clips, timeouts: TimeoutsSection, audio_total: Metric, publish: Callable[[Event], None]
+        self, clips: Clips, timeouts: TimeoutsSection, figures: AudioFigures, publish: Callable[[Event], None]
     ) -> None:
         self._publish = publish
         self._clips = clips
         self._timeouts = timeouts
-        self._audio_total = audio_total
+        self._figures = figures
 
     async def speak(
         self,
@@ -201,10 +203,10 @@ class Speaker:
             except Exception as error:  # noqa: BLE001  # a broken voice costs the sound, not the answer
                 report(tts, error, self._publish)
             else:
-                self._audio_total.inc("tts", "ok")
+                self._figures.step("tts", ok=True)
                 waterfall.reached("spoken")
                 return clip
-            self._audio_total.inc("tts", "error")
+            self._figures.step("tts", ok=False)
             async for _ in pieces:
                 pass  # who writes the answer must not wait for a voice that is gone
             return None
@@ -231,10 +233,10 @@ class Speaker:
         try:
             sound = await self._sound(_each(pieces), tts, settings, Waterfall())
         except ProviderError as error:
-            self._audio_total.inc("tts", "error")
+            self._figures.step("tts", ok=False)
             report(tts, error, self._publish)
             raise client_error("tts", error) from error
-        self._audio_total.inc("tts", "ok")
+        self._figures.step("tts", ok=True)
         rate_hz = tts.object.rate_hz(settings.voice)
         data, media_type = await self._clips.compress(sound, rate_hz)
         return Spoken(data, media_type, len(sound) / (WIDTH_BYTES * rate_hz))
@@ -257,6 +259,7 @@ class Speaker:
                             sound += output
         if not sound:
             raise ProviderBadReply("no sound came")
+        self._figures.used(tts, duration_s(sound, tts.object.rate_hz(settings.voice)))
         return bytes(sound)
 
     def _say(

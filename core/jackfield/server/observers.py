@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 
 from jackfield.assembly import Built
-from jackfield.contracts.extension import BatchObserver, Event, Observer
+from jackfield.contracts.extension import BatchObserver, Event, Observer, ProviderFailed
 from jackfield.contracts.panel import Metrics
 
 logger = logging.getLogger(__name__)
@@ -23,16 +23,23 @@ _FAREWELL_S: Final = 2.0
 
 
 class EventBus:
-    """Tells every observer of every event, each over a queue and by a task of its own."""
+    """Tells every observer of every event, each over a queue and by a task of its own; counts failures."""
 
     def __init__(self, observers: Sequence[Built[Observer]], metrics: Metrics) -> None:
         dropped = metrics.counter(
             "jackfield_events_dropped_total", "Events that an observer was too slow for.", ["observer"]
         )
+        self._failures = metrics.counter(
+            "jackfield_provider_failures_total",
+            "Failures of providers, by the class of the error.",
+            ["section", "error"],
+        )
         self._lines = [_line(observer, dropped.inc) for observer in observers]
 
     def publish(self, event: Event) -> None:
         """Tell of an event. Never blocks; called on the event loop."""
+        if isinstance(event, ProviderFailed):
+            self._failures.inc(event.section, event.error)
         for line in self._lines:
             line.put(event)
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter
 
 from jackfield.assembly import Assembly, Built, Providers
 from jackfield.contracts.auth import UserId
-from jackfield.contracts.extension import Event, ServerStarted, SessionOpened, Upload
+from jackfield.contracts.extension import Event, ProviderFailed, ServerStarted, SessionOpened, Upload
 from jackfield.contracts.llm import ToolSpec
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.tools import Tool, ToolContext
@@ -336,6 +336,15 @@ async def test_an_observer_that_takes_events_together_has_its_turn_in_time_and_a
                 while len(gathering.seen) < number:  # it tells nobody
                     await anyio.sleep(0.005)
         tasks.cancel_scope.cancel()
+
+
+async def test_failures_of_providers_are_counted_though_nobody_observes() -> None:
+    metrics = PrometheusMetrics()
+    subject = bus(metrics)
+    for _ in range(2):
+        subject.publish(ProviderFailed("llm", "echo", "ProviderRateLimited"))
+    counted = 'jackfield_provider_failures_total{error="ProviderRateLimited",section="llm"} 2.0'
+    assert counted in metrics.text().decode()
 
 
 async def test_one_observer_that_hangs_does_not_delay_another() -> None:

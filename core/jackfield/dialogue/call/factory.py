@@ -15,6 +15,7 @@ from jackfield.contracts.failover import Failover
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.stt import STT, TranscriptionSettings
 from jackfield.contracts.tts import TTS
+from jackfield.dialogue.audio_figures import AudioFigures
 from jackfield.dialogue.call.call import LiveCall
 from jackfield.dialogue.call.cascade import Cascade
 from jackfield.dialogue.call.companion import Companion
@@ -61,8 +62,12 @@ class CallFactory:
         own = {name: getattr(config.call, name) for name in ("llm_first_seconds", "failover_seconds")}
         timeouts = config.timeouts.model_copy(update=own)
         self._runner = TurnRunner(assembly, sessions, metrics, publish, timeouts=timeouts)
+        self._figures = AudioFigures(metrics)
         self._phrases = Phrases(
-            first_s=config.call.tts_seconds, failover_s=config.call.failover_seconds, publish=publish
+            first_s=config.call.tts_seconds,
+            failover_s=config.call.failover_seconds,
+            publish=publish,
+            used=self._figures.used,
         )
         self._windows = SpeechWindows(assembly.vad.object) if assembly.vad is not None else None
         self._interruptions = metrics.counter(
@@ -114,6 +119,7 @@ class CallFactory:
             publish=self._publish,
             companion=Companion(),
             call=call,
+            used=self._figures.used,
         )
 
     def _cascade(
@@ -134,7 +140,12 @@ class CallFactory:
             failover = Failover(settings.failover_seconds)
             transcription = TranscriptionSettings(language, gated=request.turns == "auto", failover=failover)
             return Recognition(
-                stt, transcription, limit_s=settings.stt_seconds, listener=listener, publish=publish
+                stt,
+                transcription,
+                limit_s=settings.stt_seconds,
+                listener=listener,
+                publish=publish,
+                used=self._figures.used,
             )
 
         return Cascade(

@@ -46,7 +46,7 @@ class Phrases:
     """Phrases as they sound, in PCM, kept for all calls: at most `max_bytes`, those used last.
 
     `first_s` is how long a voice may be silent while it speaks one, `failover_s` how long one that has a next
-    in its chain; `publish` is told of failures.
+    in its chain; `publish` is told of failures, `used` how many seconds of sound were made.
     """
 
     def __init__(
@@ -54,12 +54,14 @@ class Phrases:
         *,
         first_s: float,
         publish: Callable[[Event], None],
+        used: Callable[[Built[TTS], float], None],
         failover_s: float = 3.0,
         max_bytes: int = 32_000_000,
     ) -> None:
         self._first_s = first_s
         self._failover = Failover(failover_s)
         self._publish = publish
+        self._used = used
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[_Original, int], bytes] = OrderedDict()
         self._kept_bytes = 0
@@ -136,6 +138,7 @@ class Phrases:
         await script.write(text)
         script.end()
         await mouth.speak(script)
+        self._used(tts, mouth.given_s)
         return bytes(pcm)
 
     def _find(self, original: _Original, rate_hz: int) -> bytes | None:

@@ -11,8 +11,16 @@ from typing import Protocol
 import anyio
 
 from jackfield.assembly import Built
+from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.contracts.extension import Event
-from jackfield.contracts.stt import STT, DiscardingSTTStream, STTStream, Transcript, TranscriptionSettings
+from jackfield.contracts.stt import (
+    STT,
+    STT_RATE_HZ,
+    DiscardingSTTStream,
+    STTStream,
+    Transcript,
+    TranscriptionSettings,
+)
 from jackfield.dialogue.call.hearing_record import HearingRecord
 from jackfield.dialogue.failures import report
 from jackfield.errors import ProviderBadReply, ProviderTimedOut
@@ -60,6 +68,7 @@ class Recognition:
         limit_s: float,
         listener: RecognitionListener,
         publish: Callable[[Event], None],
+        used: Callable[[Built[STT], float], None],
     ) -> None:
         self.gives_partials = stt.capabilities.streaming
         self._stt = stt
@@ -68,6 +77,7 @@ class Recognition:
         self._limit_s = limit_s
         self._listener = listener
         self._publish = publish
+        self._used = used
         self._stream: STTStream | None = None
         self._discarding: DiscardingSTTStream | None = None  # the stream again, if it is one
         self._early: list[Step] = []  # what happened while no stream was open
@@ -113,6 +123,7 @@ class Recognition:
             self._wanted.set()  # so that the next utterance finds a stream
             self._tell_failure(lost)
         elif given_bytes:
+            self._count(given_bytes)
             self._end(_Ended(_now_s()), unchanged=unchanged)
         else:
             self._listener.recognised(Transcript("", "final"))
@@ -123,6 +134,7 @@ class Recognition:
         lost, self._lost = self._lost, None
         if not given_bytes or lost is not None:
             return
+        self._count(given_bytes)
         if self._stream is None:
             del self._early[self._early_ended :]
         elif (stream := self._discarding) is not None:
@@ -141,6 +153,9 @@ class Recognition:
             self._watch(ended.at_s)
         self._do(lambda stream: stream.end_utterance(unchanged=unchanged))
         self._early_ended = len(self._early)
+
+    def _count(self, given_bytes: int) -> None:
+        self._used(self._stt, given_bytes / (WIDTH_BYTES * STT_RATE_HZ))
 
     def _do(self, step: Step) -> None:
         """Take a step of the stream, now or as soon as there is one."""

@@ -66,8 +66,10 @@ class Means:
     publish: Callable[[Event], None]
     companion: Companion
     """Speaks while an answer is still being written."""
-    call: str = ""
+    call: str
     """Name of the call."""
+    used: Callable[[Built[TTS], float], None]
+    """Told how many seconds of sound a voice has made."""
 
     async def store(self, request: TurnRequest, *messages: StoredMessage) -> None:
         """Keep what was said in the request's conversation, whatever else happens; never fails."""
@@ -219,6 +221,9 @@ class Reply(Saying):
             script.end()
             report(means.tts, error, means.publish)
             self._fail(code_of("tts", error))
+        finally:
+            if self._mouth is not None:
+                means.used(means.tts, self._mouth.given_s)
         if self.failure is not None:
             await self._apologise()
 

@@ -61,7 +61,7 @@ def events() -> list[Event]:
 
 @pytest.fixture
 def phrases(events: list[Event]) -> Phrases:
-    return Phrases(first_s=5.0, publish=events.append)
+    return Phrases(first_s=5.0, publish=events.append, used=lambda _tts, _seconds: None)
 
 
 async def test_a_phrase_is_spoken_once(phrases: Phrases) -> None:
@@ -168,7 +168,9 @@ async def test_preparing_survives_a_broken_voice(phrases: Phrases) -> None:
 
 
 async def test_no_more_is_kept_than_there_is_room_for(events: list[Event]) -> None:
-    phrases = Phrases(first_s=5.0, publish=events.append, max_bytes=4 * RATE_HZ)  # two seconds
+    phrases = Phrases(
+        first_s=5.0, publish=events.append, used=lambda _tts, _seconds: None, max_bytes=4 * RATE_HZ
+    )  # two seconds
     speaker = Speaker()
 
     for text in ("one", "two", "one", "three", "one", "two"):
@@ -178,7 +180,7 @@ async def test_no_more_is_kept_than_there_is_room_for(events: list[Event]) -> No
 
 
 async def test_what_does_not_fit_is_spoken_each_time(events: list[Event]) -> None:
-    phrases = Phrases(first_s=5.0, publish=events.append, max_bytes=10)
+    phrases = Phrases(first_s=5.0, publish=events.append, used=lambda _tts, _seconds: None, max_bytes=10)
     speaker = Speaker()
 
     for _ in range(2):

@@ -37,6 +37,7 @@ class Notes:
     finals: list[str] = field(default_factory=list)
     failures: list[tuple[type[Exception], int]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
 
     def guessed(self, transcript: Transcript) -> None:
         self.guesses.append(transcript.text)
@@ -57,6 +58,7 @@ async def listening(stt: STT, *, run_at_once: bool = True) -> AsyncIterator[tupl
         limit_s=5,
         listener=notes,
         publish=notes.events.append,
+        used=lambda _stt, seconds: notes.seconds.append(seconds),
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(recognition.run)
@@ -355,3 +357,13 @@ async def test_a_stream_that_will_not_close_does_not_keep_the_failure_back() -> 
         await anyio.sleep(10)
 
     assert notes.finals == []
+
+
+async def test_all_sound_that_the_recogniser_was_given_is_counted() -> None:
+    async with listening(script("one")) as (recognition, notes):
+        recognition.push(bytes(32_000))
+        recognition.discard()
+        recognition.push(bytes(16_000))
+        recognition.end()
+
+    assert notes.seconds == [1.0, 0.5]
