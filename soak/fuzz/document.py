@@ -43,8 +43,8 @@ def fuzz_document(
 ) -> DocumentResult:
     """Ask for everything that the document has, as somebody who has signed in, and as nobody where one must.
 
-    Without a `seed` the cases are always the same. `authorization` maps beginnings of paths to headers; `skip`
-    is a regular expression of paths.
+    Without a `seed` the cases are always the same. `authorization` maps beginnings of paths to headers, and
+    `skip` is a regular expression of paths.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _CONFIG).write_text("".join(_signed_in(mount, held) for mount, held in authorization.items()))

@@ -52,7 +52,7 @@ def findings(house: House) -> Iterator[Findings]:
 
 def test_everything_that_the_document_describes(house: House, findings: Findings, tmp_path: Path) -> None:
     folder, guarded_twins = tmp_path / "document", "^/(chat|pi|proxy)/"
-    result = fuzz_document(folder, house.url, house.authorization, max_examples=2, skip=guarded_twins)
+    result = fuzz_document(folder, house.url, house.authorization, max_examples=12, skip=guarded_twins)
 
     assert result.problems == [], result.output
     assert result.operations > 25
