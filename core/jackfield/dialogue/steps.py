@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from jackfield.assembly import Built
 from jackfield.contracts.extension import Step, StepKind, Trouble
 from jackfield.contracts.llm import Usage
 
+_BEGAN: Final = attrgetter("began_s")
 MOST_STEPS: Final = 128
 """Further steps of a turn are not told of; so are further troubles of a step."""
 
@@ -19,40 +21,24 @@ MOST_STEPS: Final = 128
 class Work:
     """A step that has begun. A context manager: leaving it ends the step. Times are of the turn's clock."""
 
-    __slots__ = (
-        "_built",
-        "_clock",
-        "_provider",
-        "_section",
-        "_troubles",
-        "began_s",
-        "ended_s",
-        "error",
-        "first_s",
-        "kind",
-        "model",
-        "outcome",
-        "reason",
-        "usage",
-    )
+    first_s: float | None = None
+    ended_s: float | None = None
+    outcome = "cancelled"
+    error = ""
+    model = ""
+    reason = ""
+    usage: Usage | None = None
+    _troubles: Sequence[Trouble] = ()
 
     def __init__(
         self, kind: StepKind, built: Built[Any] | None, clock: Callable[[], float], name: str
     ) -> None:
         self.kind = kind
         self.began_s = clock()
-        self.first_s: float | None = None
-        self.ended_s: float | None = None
-        self.outcome: str = "cancelled"
-        self.error = ""
-        self.model = ""
-        self.reason = ""
-        self.usage: Usage | None = None
         self._built = built
         self._clock = clock
         self._section = built.section if built else ""
         self._provider = built.plugin if built else name
-        self._troubles: list[Trouble] = []
 
     @property
     def place(self) -> tuple[str, str]:
@@ -68,12 +54,13 @@ class Work:
         """A provider of a chain is asked, perhaps after another one has failed."""
         self._section, self._provider = section, provider
         if self._troubles and not self._troubles[-1].taken_over_by:
-            self._troubles[-1] = replace(self._troubles[-1], taken_over_by=section)
+            *before, last = self._troubles
+            self._troubles = (*before, replace(last, taken_over_by=section))
 
     def failed(self, section: str, provider: str, error: str) -> None:
         """A provider of a chain has failed."""
         if len(self._troubles) < MOST_STEPS:
-            self._troubles.append(Trouble(self._clock(), section, provider, error))
+            self._troubles = (*self._troubles, Trouble(self._clock(), section, provider, error))
 
     def end(self, error: type[BaseException] | None = None) -> None:
         """Note the end, once."""
@@ -109,14 +96,17 @@ class Work:
             model=self.model,
             reason=self.reason,
             usage=self.usage,
-            troubles=tuple(replace(each, at_s=each.at_s - zero_s) for each in self._troubles),
+            troubles=tuple([replace(each, at_s=each.at_s - zero_s) for each in self._troubles]),
         )
 
     def _requested_model(self) -> str:
         if self._built is None:
             return ""
-        members = (member for member in self._built.members if member.section == self._section)
-        models = next(members, self._built).capabilities.models
+        built = self._built
+        for member in built.members:
+            if member.section == self._section:
+                built = member
+        models = built.capabilities.models
         return models[0] if len(models) == 1 else ""
 
 
@@ -141,4 +131,5 @@ class Steps:
     def told(self, zero_s: float) -> tuple[Step, ...]:
         """Every step in the order in which they began, its times counted from `zero_s`."""
         now_s = self._clock()
-        return tuple(work.told(zero_s, now_s) for work in sorted(self._works, key=lambda work: work.began_s))
+        self._works.sort(key=_BEGAN)
+        return tuple([work.told(zero_s, now_s) for work in self._works])
