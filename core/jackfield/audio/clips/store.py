@@ -36,7 +36,7 @@ class ClipStore:
         public_url: str | None = None,
     ) -> None:
         self._files = files
-        self._container = container
+        self._container: ClipFormat = container
         self._public_base_url = public_base_url
         self._public_url = public_url or ""
         self._encoders = CapacityLimiter(max(1, os.cpu_count() or 1))
