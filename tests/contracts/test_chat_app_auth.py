@@ -77,8 +77,9 @@ def test_nobody_sees_or_reaches_the_chats_of_another(server: TrialServer) -> Non
     assert chat_id in listed(server, ANN)
     assert chat_id not in own
     refusal(server.client.get(f"/chat/{chat_id}", headers=bearer(BOB)), 404, "chat_not_found")
-    body = {"message": "mine", "chat_id": chat_id}
-    refusal(server.client.post("/generate", json=body, headers=bearer(BOB)), 404, "chat_not_found")
+    for stream in (False, True):
+        body = {"message": "mine", "chat_id": chat_id, "stream": stream}
+        refusal(server.client.post("/generate", json=body, headers=bearer(BOB)), 404, "chat_not_found")
     with page(server, chat_id, BOB) as bob:
         bob.error("chat_not_found")
         bob.send(message="x", chat_id=chat_id).error("chat_not_found")
