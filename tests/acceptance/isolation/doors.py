@@ -179,7 +179,8 @@ class Doors:
         titles = {item["id"]: item["title"] for item in found}
         assert len(titles) == len(found), f"a conversation is listed twice: {found}"
         assert not actor.gone & titles.keys(), "a deleted conversation is listed"
-        assert titles == {talk.id: talk.title for talk in actor.talks}
+        expected = {talk.id: talk.title for talk in actor.talks}
+        assert titles == expected, f"listed are {titles}, there must be {expected}"
 
     def history(self, server: TrialServer, actor: Actor, door: Door, talk_id: str) -> list[Told]:
         """The messages of a conversation at a door."""
