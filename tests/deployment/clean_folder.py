@@ -122,7 +122,7 @@ class _Builder:
         if not self._done:
             shutil.rmtree(image.root, ignore_errors=True)
             if base is not None:
-                shutil.copytree(self._folder / "stages" / stage.base, image.root, symlinks=True)
+                _link_tree(self._folder / "stages" / stage.base, image.root)
             else:
                 self._lay_base(image)
         return image
@@ -144,7 +144,8 @@ class _Builder:
     def _keep(self, image: Image, name: str) -> None:
         """Keep what a stage made for those that copy from it."""
         if name:
-            shutil.copytree(image.root, self._folder / "stages" / name, symlinks=True)
+            (self._folder / "stages").mkdir(exist_ok=True)
+            image.root.rename(self._folder / "stages" / name)
 
     def _step(self, each: Instruction, image: Image, context: Path) -> None:
         if each.name == "ENV":
@@ -178,7 +179,7 @@ class _Builder:
             assert found, f"COPY {pattern}: there is no such file"
             for path in found:
                 if path.is_dir():
-                    shutil.copytree(path, into, symlinks=True, dirs_exist_ok=True)
+                    _link_tree(path, into)
                 else:
                     to = into / path.name if target.endswith("/") else into
                     to.parent.mkdir(parents=True, exist_ok=True)
@@ -209,6 +210,11 @@ class _Builder:
             check=False,
         )
         assert done.returncode == 0, f"RUN {command}:\n{done.stdout}"
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """Lay a folder over another; files that nobody changes in place need no copies."""
+    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=os.link)
 
 
 class Container(ServerProcess):

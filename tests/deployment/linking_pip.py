@@ -18,6 +18,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+COMMON = ("__pycache__",)
+"""Folders into which modules that come later are compiled."""
 WHERE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 
@@ -62,7 +64,8 @@ def _upwards(path: str) -> Iterator[str]:
 
 def _largest(file: str, owners: Mapping[str, set[str]]) -> str:
     """Give the uppermost folder round a file that is one distribution's, or the file."""
-    alone = [folder for folder in _upwards(file.rpartition("/")[0]) if len(owners[folder]) == 1]
+    folders = [folder for folder in _upwards(file.rpartition("/")[0]) if folder not in COMMON]
+    alone = [folder for folder in folders if len(owners[folder]) == 1]
     return alone[-1] if alone else file
 
 

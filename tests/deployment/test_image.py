@@ -19,7 +19,7 @@ from tests.contracts.pichat_device import DEFAULT_TOKEN, Device
 from tests.deployment.clean_folder import PACKAGES, ROOT, Container, Image, built
 from tests.stand_ins import STAND_INS
 
-pytestmark = pytest.mark.timeout(600 if PACKAGES == "downloaded" else 120)
+pytestmark = pytest.mark.timeout(1200 if PACKAGES == "downloaded" else 120)
 
 GIVEN: Final = {**STAND_INS, "API_TOKEN": DEFAULT_TOKEN, "ENVIRONMENT": "production", "SERVER_PORT": "0"}
 """What stands in the file of `--env-file`; port 0 is any that is free."""
