@@ -63,7 +63,7 @@ bench: $(TEST_STAMP) ## Measure the text path beside a hand-written endpoint.
 	@$(BIN)/python bench/text_path.py
 
 .PHONY: soak
-soak: $(TEST_STAMP) ## Hold fifty calls for ten minutes, then let everything go wrong. ARGS='--minutes 1'
+soak: $(TEST_STAMP) ## Hold calls and sockets for ten minutes, and let everything go wrong. ARGS='--minutes 1'
 	@$(BIN)/jackfield models fetch
 	@$(BIN)/python -m soak $(ARGS)
 
