@@ -52,7 +52,7 @@ def fuzz_document(
     dice = ["--generation-deterministic"] if seed is None else [f"--seed={seed}"]
     command = [
         *(sys.executable, "-m", "schemathesis.cli", f"--config-file={_CONFIG}", "run", f"{url}/openapi.json"),
-        *("--phases=coverage,fuzzing", "--workers=2", "--continue-on-failure", "--no-shrink", "--no-color"),
+        *("--phases=coverage,fuzzing", "--workers=1", "--continue-on-failure", "--no-shrink", "--no-color"),
         *(
             "--warnings=off",
             f"--exclude-path-regex={_TWICE}|{skip}",
