@@ -93,10 +93,9 @@ _HEAD: Final = (
 
 async def measure(server: Server, way: Way, clients: int, seconds: float) -> Figures:
     """Let clients ask one server; each has a connection and a conversation of its own."""
-    talks = [await way.open(server.port, number) for number in range(clients)]
-    for talk in talks:
-        for _ in range(_TURNS_BEFORE):
-            await talk.ask()
+    async with asyncio.TaskGroup() as opening:  # at once: a server closes what is idle for long
+        ready = [opening.create_task(_ready(server, way, number)) for number in range(clients)]
+    talks = [each.result() for each in ready]
     turns_s: list[float] = []
     began, cpu_s = time.perf_counter(), server.cpu_s()
     async with asyncio.TaskGroup() as tasks:
@@ -108,6 +107,13 @@ async def measure(server: Server, way: Way, clients: int, seconds: float) -> Fig
     turns = len(turns_s)
     p95_s = quantiles(turns_s, n=20)[-1] if turns > 1 else turns_s[0]
     return Figures(turns / lasted, median(turns_s) * 1000, p95_s * 1000, used_s / turns * 1000)
+
+
+async def _ready(server: Server, way: Way, number: int) -> Talk:
+    talk = await way.open(server.port, number)
+    for _ in range(_TURNS_BEFORE):
+        await talk.ask()
+    return talk
 
 
 async def _ask(talk: Talk, until: float, turns_s: list[float]) -> None:
