@@ -27,8 +27,8 @@ _CLIPS: Final = 28
 _JUDGED_MINUTES: Final = 3.0
 """A shorter trial says nothing about memory."""
 _MOST_BLOCKS: Final = 5.0
-"""Answers are cached, some blocks each. What the process holds says less: a heap that has held recordings, and
-messages of a megabyte, is never even."""
+"""Answers are cached, some blocks each. What the process holds says less: a heap that has held recordings and
+large messages is never even."""
 _MOST_SHOWN: Final = 20
 
 
