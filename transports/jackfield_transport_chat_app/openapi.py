@@ -118,7 +118,8 @@ def chat() -> Json:
 
 def create() -> Json:
     """`POST /chat`."""
-    title = {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_TITLE_CHARS}
+    told_chars = f"{MAX_TITLE_CHARS} characters, once normalised."
+    title = {"type": ["string", "null"], "minLength": 1, "description": told_chars}
     answer = _object({**_ENVELOPE, "messages": {"type": "array", "maxItems": 0}})
     told = _route("Create an empty chat", 201, answer, _BODY)
     return told | {"openapi_extra": {"requestBody": _body(_object({"title": title}, []), required=False)}}
@@ -128,7 +129,11 @@ def generate(max_message_chars: int) -> Json:
     """`POST /generate`."""
     asked = _object(
         {
-            "message": {"type": "string", "minLength": 1, "maxLength": max_message_chars},
+            "message": {
+                "type": "string",
+                "minLength": 1,
+                "description": f"{max_message_chars} characters, once normalised.",
+            },
             "chat_id": {**_nullable("string"), "description": "Absent: a new chat is created."},
             "store": {**_nullable("boolean"), "default": True},
             "stream": {

@@ -18,7 +18,7 @@ def _object(required: str = "", /, **properties: Json) -> Json:
     return {"type": "object", "required": required.split(), "properties": properties}
 
 
-_TITLE: Final[Json] = {"type": "string", "maxLength": MAX_TITLE_CHARS}
+_TITLE: Final[Json] = {"type": "string", "description": f"{MAX_TITLE_CHARS} characters, once normalised."}
 _LISTED: Final = _object("id title last_message_at", id=_STRING, title=_STRING, last_message_at=_TIME_OR_NULL)
 _CONVERSATION: Final = _object(
     "id title created_at last_message_at",
@@ -183,7 +183,7 @@ ROUTES: Final[Mapping[tuple[str, str], Json]] = {
         {**_BODY, **_UNKNOWN, **_ANSWERED},
         _object(
             "content",
-            content={"type": "string", "minLength": 1, "maxLength": 16_000},
+            content={"type": "string", "minLength": 1, "description": "16 000 characters, once normalised."},
             is_audio={"type": ["boolean", "null"], "description": "Whether the text comes from speech."},
         ),
         of_one=True,
