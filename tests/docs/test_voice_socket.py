@@ -16,9 +16,10 @@ from pydantic import BaseModel
 from jackfield.contracts.call import EndReason
 from jackfield.errors import ProtocolError
 from jackfield.sockets import CLOSE_CODES, POLICY
+from jackfield.web.call_messages import TROUBLES
 from jackfield_transport_voice_socket import VoiceSocketOptions, commands, conversation, door
 from jackfield_transport_voice_socket.commands import ClientMessage, read_command
-from jackfield_transport_voice_socket.events import TROUBLES, ServerMessage
+from jackfield_transport_voice_socket.events import ServerMessage
 from tests.transports.switchboard import MESSAGES
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "voice-socket.md").read_text()

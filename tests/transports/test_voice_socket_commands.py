@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from jackfield_transport_voice_socket.commands import Interrupt, SpeechEnd, SpeechStart, Stop, read_command
+from jackfield.web.call_commands import Interrupt, SpeechEnd, SpeechStart, Stop
+from jackfield_transport_voice_socket.commands import read_command
 
 
 @pytest.mark.parametrize("kind", [SpeechStart, SpeechEnd, Interrupt, Stop])

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from jackfield.web.outbox import Outbox
 from jackfield_transport_voice_socket.leg import SocketLeg
-from jackfield_transport_voice_socket.outbox import Outbox
 
 pytestmark = pytest.mark.anyio
 

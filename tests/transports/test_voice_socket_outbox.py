@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from jackfield.contracts.transport import MORE_FOLLOWS
 from jackfield.testing import VirtualClock
-from jackfield_transport_voice_socket.outbox import Outbox
+from jackfield.web.outbox import Outbox
 
 pytestmark = pytest.mark.anyio
 

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from jackfield.contracts.call import Turns
 from jackfield.contracts.tts import Voice
-from jackfield.errors import FieldError, ProtocolError
 from jackfield.text import CONTROL_CHARACTERS, normalise
+from jackfield.web.call_commands import (
+    Command,
+    Dtmf,
+    Interrupt,
+    Mute,
+    SpeechEnd,
+    SpeechStart,
+    Stop,
+    Text,
+    read_message,
+)
 
 PROTOCOL: Final = 1
 """Version of the protocol that this server speaks."""
-
-_FORMATS: Final = frozenset({"pcm_s16le", "opus"})
-_SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
-    "missing": ("required", "This field is required."),
-    "extra_forbidden": ("unknown_field", "The message has no such field."),
-    "union_tag_not_found": ("required", "This field is required."),
-    "union_tag_invalid": ("invalid_choice", "This is not one of the choices."),
-    "literal_error": ("invalid_choice", "This is not one of the choices."),
-    "string_too_long": ("too_long", "This is too long."),
-    "string_pattern_mismatch": ("invalid_characters", "This has characters that are not allowed."),
-}
-_DISCRIMINATORS: Final = ("type", "format")
 
 
 def _without_controls(value: str) -> str:
@@ -45,12 +43,6 @@ SessionId = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
 UserName = Annotated[str, Field(max_length=64), AfterValidator(_one_line)]
 ClaimedId = Annotated[str, Field(max_length=128), AfterValidator(_without_controls)]
 LanguageTag = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")]
-
-
-class Command(BaseModel):
-    """Base of the messages: unknown fields are refused, and nothing is taken for what it is not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class PcmFormat(Command):
@@ -102,45 +94,6 @@ class Start(Command):
     greet: bool = True
 
 
-class SpeechStart(Command):
-    """The user begins to speak."""
-
-    type: Literal["speech.start"]
-
-
-class SpeechEnd(Command):
-    """The user has finished."""
-
-    type: Literal["speech.end"]
-
-
-class Interrupt(Command):
-    """Stop the answer."""
-
-    type: Literal["interrupt"]
-
-
-class Text(Command):
-    """A typed message."""
-
-    type: Literal["text"]
-    text: str
-
-
-class Mute(Command):
-    """Stop listening, or listen again."""
-
-    type: Literal["mute"]
-    on: bool
-
-
-class Dtmf(Command):
-    """A key of a telephone was pressed."""
-
-    type: Literal["dtmf"]
-    digit: str = Field(pattern=r"^[0-9*#A-D]$")
-
-
 class Played(Command):
     """How many seconds of an answer's sound the listener has heard so far."""
 
@@ -154,12 +107,6 @@ class Scenario(Command):
 
     type: Literal["scenario"]
     name: Name
-
-
-class Stop(Command):
-    """End the call."""
-
-    type: Literal["stop"]
 
 
 ClientMessage = Start | SpeechStart | SpeechEnd | Interrupt | Text | Mute | Dtmf | Played | Scenario | Stop
@@ -189,45 +136,4 @@ def read_command(text: str) -> ClientMessage:
     """
     if (command := _READ.get(text)) is not None:
         return command
-    try:
-        return _READER.validate_json(text)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise invalid(*map(_field_error, found)) from None  # the cause holds what the user wrote
-
-
-def message_text(command: Text, max_chars: int) -> str:
-    """Give the words of a typed message, normalised.
-
-    :raises ProtocolError: 422 `invalid_message` when there are none, or too many.
-    """
-    text = normalise(command.text)
-    if not text:
-        raise invalid(FieldError("text", "required", "There is nothing to answer in it."))
-    if len(text) > max_chars:
-        raise invalid(FieldError("text", "too_long", f"It has more than {max_chars} characters."))
-    return text
-
-
-def invalid(*errors: FieldError) -> ProtocolError:
-    """The refusal of a message."""
-    first = errors[0]
-    detail = f"{first.field}: {first.message}" if first.field else first.message
-    return ProtocolError(422, "invalid_message", detail, errors)
-
-
-def _field_error(found: Mapping[str, Any]) -> FieldError:
-    kind = found["type"]
-    if kind == "json_invalid":
-        return FieldError("", "malformed", "The message is no JSON.")
-    field = _field(found["loc"])
-    if kind in {"union_tag_not_found", "union_tag_invalid"}:
-        field = ".".join(filter(None, [field, _DISCRIMINATORS[bool(field)]]))
-    code, message = _SENTENCES.get(kind, ("invalid", f"{found['msg']}."))
-    return FieldError(field or "type", code, message)
-
-
-def _field(location: Sequence[str | int]) -> str:
-    """Where in the message: without its type, and without the format that pydantic puts between."""
-    parts = [str(part) for part in location[1:]]
-    return ".".join(part for at, part in enumerate(parts) if not (at and part in _FORMATS))
+    return read_message(_READER, text)

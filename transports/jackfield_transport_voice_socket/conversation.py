@@ -15,11 +15,13 @@ from jackfield.contracts.call import Call, EndReason
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef
 from jackfield.errors import ProtocolError, StoreUnavailable
+from jackfield.web import call_commands
+from jackfield.web.call_commands import message_text
+from jackfield.web.call_messages import error_message
+from jackfield.web.outbox import Outbox
 from jackfield_transport_voice_socket import commands
-from jackfield_transport_voice_socket.commands import ClientMessage, message_text, read_command
-from jackfield_transport_voice_socket.events import error_message
+from jackfield_transport_voice_socket.commands import ClientMessage, read_command
 from jackfield_transport_voice_socket.leg import SilentLeg, SocketLeg
-from jackfield_transport_voice_socket.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +145,7 @@ class Conversation:
         match command:
             case commands.Played(item=item, seconds=seconds):
                 self._leg.report(item, seconds)
-            case commands.Text():
+            case call_commands.Text():
                 text = message_text(command, self._bounds.max_text_chars)
                 await self._panel.limits.check_session(self._reference)
                 self._call.text(text)
@@ -157,25 +159,25 @@ class Conversation:
 
     def _steer(
         self,
-        command: commands.SpeechStart
-        | commands.SpeechEnd
-        | commands.Interrupt
-        | commands.Mute
-        | commands.Dtmf
-        | commands.Stop,
+        command: call_commands.SpeechStart
+        | call_commands.SpeechEnd
+        | call_commands.Interrupt
+        | call_commands.Mute
+        | call_commands.Dtmf
+        | call_commands.Stop,
     ) -> None:
         match command:
-            case commands.SpeechStart():
+            case call_commands.SpeechStart():
                 self._call.begin_speech()
-            case commands.SpeechEnd():
+            case call_commands.SpeechEnd():
                 self._call.end_speech()
-            case commands.Interrupt():
+            case call_commands.Interrupt():
                 self._call.interrupt()
-            case commands.Mute(on=on):
+            case call_commands.Mute(on=on):
                 self._call.mute(on=on)
-            case commands.Dtmf(digit=digit):
+            case call_commands.Dtmf(digit=digit):
                 self._call.digit(digit)
-            case commands.Stop():
+            case call_commands.Stop():
                 self._call.hang_up()
 
 

@@ -15,11 +15,12 @@ from jackfield.contracts.call import CallRequest, EndReason
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef
 from jackfield.sockets import INTERNAL, NORMAL, POLICY, accept, admitted, close_code, is_open
+from jackfield.web.call_messages import error_message
+from jackfield.web.outbox import Outbox
 from jackfield_transport_voice_socket.commands import PROTOCOL, Start, read_command
 from jackfield_transport_voice_socket.conversation import Bounds, Conversation
-from jackfield_transport_voice_socket.events import StartedMessage, error_message
+from jackfield_transport_voice_socket.events import StartedMessage
 from jackfield_transport_voice_socket.leg import SilentLeg, SocketLeg
-from jackfield_transport_voice_socket.outbox import Outbox
 from jackfield_transport_voice_socket.sound import incoming, outgoing, shown
 
 if TYPE_CHECKING:

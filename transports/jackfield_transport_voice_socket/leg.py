@@ -7,8 +7,8 @@ from typing import Final
 
 from jackfield.audio.playback import Playback
 from jackfield.contracts.call import Call, CallEvent, ReplyStarted, ReplyText, SpeechStopped, UserText
-from jackfield_transport_voice_socket.events import message_of
-from jackfield_transport_voice_socket.outbox import Outbox
+from jackfield.web.call_messages import message_of
+from jackfield.web.outbox import Outbox
 
 Encode = Callable[[bytes], Sequence[bytes]]
 """From PCM to messages."""

@@ -10,7 +10,8 @@ from jackfield.audio.decode import Undecodable
 from jackfield.audio.opus import OpusDecoder, OpusEncoder
 from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.errors import FieldError, ProtocolError
-from jackfield_transport_voice_socket.commands import AudioFormat, OpusFormat, invalid
+from jackfield.web.call_commands import invalid
+from jackfield_transport_voice_socket.commands import AudioFormat, OpusFormat
 from jackfield_transport_voice_socket.events import SoundFormat
 
 _OPUS_OUT_HZ: Final = 24_000

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import anyio
 from starlette.types import Message
 
 from jackfield.contracts.transport import MORE_FOLLOWS
-from jackfield_transport_voice_socket.events import ServerMessage
 
 _TOGETHER_S: Final = 0.003
 """How long a message may wait for what usually follows at once: sending each by itself costs more."""
@@ -43,7 +42,7 @@ class Outbox:
         self._given_up = False
         self.finished = anyio.Event()
 
-    def put(self, message: ServerMessage, *, soon: bool = False) -> None:
+    def put(self, message: Mapping[str, object], *, soon: bool = False) -> None:
         """Send a message: at once, or `soon`, which is with the next one or in a moment."""
         self._close_words()
         if self._add(_encode(message)):
