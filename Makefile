@@ -11,6 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export JACKFIELD_MODELS ?= $(CURDIR)/.models
+# Compiled modules are kept: each of the tests' processes would compile the rewritten tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Files that are there once an installation is complete. Their names change with what it was made from.
 KEY_OF = $(shell cat pyproject.toml Makefile $(1) | cksum | cut -d ' ' -f 1)
