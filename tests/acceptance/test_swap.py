@@ -35,6 +35,7 @@ from tests.plugins.azure_speech_server import speech_server
 from tests.plugins.extension.mcp_trial import Notes
 from tests.plugins.http_service import Asked, Reply, serving
 from tests.plugins.llm.openai_chat import said
+from tests.plugins.realtime.openai_realtime_server import KEY as REALTIME_KEY, realtime_server
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.server_process import ServerProcess
@@ -66,6 +67,7 @@ class Services:
     """Addresses of what stands in for the services."""
 
     openai: str
+    realtime: str
     azure_speech: str
     users: str
     redis: str
@@ -166,6 +168,7 @@ SWAPS: Final = (
     Swap("tts", "pyttsx3"),
     Swap("tts", "openai", lambda services: {"base_url": f"{services.openai}/v1", "api_key": KEY}),
     Swap("tts", "azure", lambda services: {"host": services.azure_speech, "key": KEY}),
+    Swap("realtime", "openai", lambda services: {"base_url": services.realtime, "api_key": REALTIME_KEY}),
     Swap("session", "memory"),
     Swap("session", "redis", lambda services: {"url": services.redis}),
     Swap("session", "sql", lambda services: {"url": f"sqlite+aiosqlite:///{services.folder}/talk.db"}),
@@ -231,11 +234,12 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         openai = stack.enter_context(portal.wrap_async_context_manager(serving(openai_service)))
         users = stack.enter_context(portal.wrap_async_context_manager(serving(users_service)))
         azure = stack.enter_context(speech_server())
+        realtime = stack.enter_context(realtime_server())
         redis = stack.enter_context(RedisServer(folder / "redis"))
         postgres = stack.enter_context(postgres_server())
         clamd = ClamavServer(folder / "clamd")
         stack.callback(clamd.kill)
-        yield Services(openai.url, azure.host, users.url, redis.url, postgres, folder, clamd)
+        yield Services(openai.url, realtime.url, azure.host, users.url, redis.url, postgres, folder, clamd)
 
 
 @contextmanager
@@ -274,8 +278,8 @@ def configuration(swap: Swap, services: Services) -> str:
     elif swap.kind == "auth":
         sections["auth"] = {"users": {"use": swap.use, "options": options}}
         doors = [{"use": "relay_chat", "auth": "users"}]
-    elif swap.kind == "vad":
-        sections["vad"] = {"use": swap.use, "options": options}
+    elif swap.kind in ("vad", "realtime"):
+        sections[swap.kind] = {"use": swap.use, "options": options}
     if swap.kind == "vad" or swap.use == "voice_socket":
         doors = [{"use": "voice_socket"}, {"use": "relay_chat"}]
     elif swap.talk:

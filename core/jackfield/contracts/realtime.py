@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
-from jackfield.contracts.llm import ToolCall, ToolSpec
+from jackfield.contracts.llm import Message, ToolCall, ToolSpec
 from jackfield.contracts.stt import Transcript
 from jackfield.contracts.tts import Voice
 
@@ -24,6 +24,10 @@ class RealtimeSettings:
     tools: tuple[ToolSpec, ...] = ()
     language: str | None = None
     temperature: float | None = None
+    turns: Literal["auto", "explicit"] = "auto"
+    """Who says when the user has finished: the model, or the caller of `TakesTurns.commit`."""
+    history: tuple[Message, ...] = ()
+    """What was said before, oldest first. Only a session that is entered takes it, `update` does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,18 @@ class RealtimeSpeech:
     state: Literal["started", "stopped"]
 
 
-RealtimeOutput = RealtimeAudio | RealtimeText | RealtimeSpeech | Transcript | ToolCall
+@dataclass(frozen=True, slots=True)
+class RealtimeUsage:
+    """Tokens of one answer, of sound and words together; `cached_tokens` of the input cost less."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+
+RealtimeOutput = RealtimeAudio | RealtimeText | RealtimeSpeech | RealtimeUsage | Transcript | ToolCall
+"""A `Transcript` is of what the user said; a final one comes for each of their turns, perhaps after the
+answer to it has begun, with an empty text where the words are not to be had."""
 
 
 @runtime_checkable
@@ -67,7 +82,7 @@ class RealtimeSession(Protocol):
         ...
 
     async def interrupt(self, heard_ms: int) -> None:
-        """Stop the answer; the user heard its first `heard_ms` milliseconds and no more."""
+        """Stop the answer; of its newest item the user heard the first `heard_ms` milliseconds."""
         ...
 
     async def update(self, settings: RealtimeSettings) -> None:
@@ -102,4 +117,22 @@ class Realtime(Protocol):
 
     def session(self, settings: RealtimeSettings) -> RealtimeSession:
         """Open nothing yet: the connection is made when the session is entered."""
+        ...
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """What a session has as well that can be told when the user has finished (`turns` "explicit")."""
+
+    async def commit(self) -> None:
+        """The user has finished: answer the sound that was pushed since the last answer."""
+        ...
+
+
+@runtime_checkable
+class SaysPhrases(Protocol):
+    """What a session has as well that can be made to speak first."""
+
+    async def say(self, text: str) -> None:
+        """Let the model say a text, such as a greeting, in its own voice."""
         ...
