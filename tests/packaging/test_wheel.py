@@ -51,6 +51,13 @@ def test_files_that_are_read_at_run_time_are_in_it(wheel: zipfile.ZipFile, path:
     assert path in wheel.namelist()
 
 
+def test_every_template_of_a_new_plugin_is_in_it(wheel: zipfile.ZipFile) -> None:
+    folder = ROOT / "core" / "jackfield" / "cli" / "new_plugin" / "templates"
+    templates = {path.relative_to(ROOT / "core").as_posix() for path in folder.rglob("*.*")}
+    assert len(templates) > 25
+    assert templates - set(wheel.namelist()) == set()
+
+
 def test_every_entry_point_is_in_it_and_its_module_too(wheel: zipfile.ZipFile) -> None:
     parser = configparser.ConfigParser()
     parser.read_string(text_of(wheel, "entry_points.txt"))

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "config": "Print a starter file, its JSON schema or the reference.",
     "chat": "Talk to the configured language model in the terminal.",
     "models": "List, fetch and verify model files.",
+    "new-plugin": "Write a new plugin: a distribution that works, with tests.",
     "health": "Ask the running server of a configuration file how it is.",
 }
 PROBLEM: Final = 2
@@ -36,7 +37,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: object = import_module(f"jackfield.cli.{cmd_name}").command
+        command: object = import_module(f"jackfield.cli.{cmd_name.replace('-', '_')}").command
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
