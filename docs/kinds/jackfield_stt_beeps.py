@@ -13,8 +13,6 @@ from typing import Final, Literal, Self
 import anyio
 import anyio.from_thread
 import anyio.to_thread
-from pydantic import Field
-
 from jackfield import Capabilities, Options, PluginInfo, Site, hookimpl
 from jackfield.contracts.stt import (
     STT,
@@ -23,6 +21,7 @@ from jackfield.contracts.stt import (
     TranscriptionSettings,
     WholeUtteranceSTT,
 )
+from pydantic import Field
 
 SECOND_BYTES: Final = STT_RATE_HZ * 2
 WINDOW_BYTES: Final = SECOND_BYTES // 50
@@ -34,7 +33,7 @@ MOST_UNREAD: Final = 1_000
 class BeepsOptions(Options):
     """What an operator may set under `[stt.options]`."""
 
-    live: bool = Field(False, description="Whether to count while the sound still comes in.")
+    live: bool = Field(default=False, description="Whether to count while the sound still comes in.")
 
 
 class BeepCounter:
@@ -136,7 +135,13 @@ def _capabilities(options: BeepsOptions) -> Capabilities:
 
 @hookimpl
 def plugin_info() -> PluginInfo:
-    return PluginInfo("stt", "beeps", "Hears beeps.", options=BeepsOptions, capabilities=_capabilities)
+    return PluginInfo(
+        kind="stt",
+        name="beeps",
+        summary="Hears beeps.",
+        options=BeepsOptions,
+        capabilities=_capabilities,
+    )
 
 
 @hookimpl

@@ -8,7 +8,6 @@ from typing import Final
 
 import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-
 from jackfield import Options, PluginInfo, Site, hookimpl
 from jackfield.audio.playback import Playback
 from jackfield.contracts.call import Call, CallEvent, CallRequest, ReplyText

@@ -7,10 +7,9 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import Field
-
 from jackfield import Options, PluginInfo, Site, hookimpl
 from jackfield.contracts.vad import VADStream
+from pydantic import Field
 
 FADING: Final = 0.8
 
@@ -18,7 +17,7 @@ FADING: Final = 0.8
 class LoudnessOptions(Options):
     """What an operator may set under `[vad.options]`."""
 
-    level: int = Field(500, gt=0, description="Effective value, of 32767, from which on it is speech.")
+    level: int = Field(default=500, gt=0, description="Effective value, of 32767, that is speech.")
 
 
 class LoudnessVAD:
@@ -53,7 +52,12 @@ class LoudnessStream:
 
 @hookimpl
 def plugin_info() -> PluginInfo:
-    return PluginInfo("vad", "loudness", "Takes what is loud for speech.", options=LoudnessOptions)
+    return PluginInfo(
+        kind="vad",
+        name="loudness",
+        summary="Takes what is loud for speech.",
+        options=LoudnessOptions,
+    )
 
 
 @hookimpl

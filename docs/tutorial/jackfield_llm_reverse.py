@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 import anyio
-from pydantic import Field
-
 from jackfield import Capabilities, Options, PluginInfo, ProviderRefused, Site, hookimpl
 from jackfield.contracts.llm import Finish, GenerationRequest, LLMOutput
+from pydantic import Field
 
 
 class ReverseOptions(Options):
     """What an operator may set under `[llm.options]`."""
 
-    pause_s: float = Field(0.0, ge=0, description="Seconds to think before each word.")
+    pause_s: float = Field(default=0.0, ge=0, description="Seconds to think before each word.")
 
 
 class ReverseLLM:
@@ -36,7 +35,7 @@ class ReverseLLM:
             await anyio.sleep(self._pause_s)  # others run meanwhile, and here a cancellation arrives
             yield f"{word} "
         cut = request.max_tokens is not None and len(words) > request.max_tokens
-        yield Finish("length" if cut else "stop", model="reverse", provider="reverse")
+        yield Finish("length" if cut else "stop", provider="reverse")
 
 
 @hookimpl

@@ -1,24 +1,24 @@
-"""The reverse plugin keeps the promises of a language model, and answers backwards."""
+"""The plugin keeps the promises of a language model, and answers backwards."""
 
 from __future__ import annotations
 
 import pytest
-from jackfield_llm_reverse import ReverseLLM, ReverseOptions, plugin_info
-
 from jackfield.contracts.llm import LLM, GenerationRequest, Message
 from jackfield.testing import LLMSuite
 from jackfield.testing.llm import answer_of
+
+import jackfield_llm_reverse as plugin
 
 
 class TestReverse(LLMSuite):
     """Every test of the suite, and one of its own."""
 
-    capabilities = plugin_info().capabilities(ReverseOptions())
+    capabilities = plugin.plugin_info().capabilities(plugin.ReverseOptions())
     distinct = (("ananas", "sanana"), ("cherry", "yrrehc"))
 
     @pytest.fixture
     def llm(self) -> LLM:
-        return ReverseLLM(ReverseOptions())
+        return plugin.ReverseLLM(plugin.ReverseOptions())
 
     async def test_the_answer_is_the_message_backwards(self, llm: LLM) -> None:
         request = GenerationRequest((Message("user", "Was it a rat"),))

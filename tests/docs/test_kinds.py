@@ -1,4 +1,4 @@
-"""The plugins of docs/kinds keep their promises, alone and together in a live call."""
+"""The plugins of docs/kinds hold a live call together. All but the intercom are what `new-plugin` writes."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.timeout(120)
-def test_they_pass_the_suites_of_their_kinds() -> None:
+def test_the_intercom_passes_the_suite_of_its_kind() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", str(KINDS)]
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", str(KINDS)],
+        [*command, "-p", "no:cacheprovider", "-p", "no:schemathesis", str(KINDS / "test_intercom.py")],
         cwd=KINDS,
         check=False,
         capture_output=True,
