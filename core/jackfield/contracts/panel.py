@@ -200,7 +200,7 @@ class Scenarios(Protocol):
     """Named instructions and voices."""
 
     def names(self) -> Sequence[str]:
-        """Every scenario of the configuration file."""
+        """Every scenario of the configuration file, and those that doors bring along."""
         ...
 
     def get(self, name: str) -> ScenarioInfo | None:

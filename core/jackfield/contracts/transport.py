@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -17,6 +18,16 @@ MORE_FOLLOWS: Final = "jackfield.more_follows"
 """Key that a door may put into a `websocket.send` message, with any value, where it sends the next one at
 once: both then leave in one piece. Small messages only; large ones wait for nothing.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInScenario:
+    """A scenario that a door brings along. None is what `[assistant]` says."""
+
+    name: str
+    title: str
+    instructions: str | None = None
+    greeting: str | None = None
 
 
 @runtime_checkable
@@ -71,3 +82,11 @@ class LargeFrames(Protocol):
 
     max_frame_bytes: int
     """Size of the largest, in bytes. Somewhat more comes through, so that the door can say why it refuses."""
+
+
+@runtime_checkable
+class ScenarioSource(Protocol):
+    """A transport that brings scenarios along, for every door of the server; optional."""
+
+    scenarios: Sequence[BuiltInScenario]
+    """Each is there unless the configuration file has one of its name."""

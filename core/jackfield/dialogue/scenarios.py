@@ -9,6 +9,7 @@ from typing import Final
 from jackfield.config.sections import AssistantSection, Config, ExampleTurn, ScenarioSection, VoiceSection
 from jackfield.contracts.llm import Message
 from jackfield.contracts.panel import ScenarioInfo
+from jackfield.contracts.transport import BuiltInScenario
 from jackfield.contracts.tts import Voice
 from jackfield.errors import ProtocolError
 
@@ -40,9 +41,9 @@ class Part:
 
 
 class ScenarioTable:
-    """Every scenario of the configuration, and the assistant as it is without one."""
+    """Every scenario of the configuration and of its doors, and the assistant as it is without one."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, built_in: Sequence[BuiltInScenario] = ()) -> None:
         assistant = config.assistant
         self._plain = Part(
             opening=_opening(assistant.instructions, assistant.examples),
@@ -51,14 +52,15 @@ class ScenarioTable:
             temperature=assistant.temperature,
             greeting=assistant.greeting or "",
         )
-        self._parts = {name: _part(scenario, assistant) for name, scenario in config.scenarios.items()}
+        scenarios = {one.name: _section(one, assistant) for one in built_in} | config.scenarios
+        self._parts = {name: _part(scenario, assistant) for name, scenario in scenarios.items()}
         self._infos = {
             name: ScenarioInfo(name, scenario.title or name, self._parts[name].voice)
-            for name, scenario in config.scenarios.items()
+            for name, scenario in scenarios.items()
         }
 
     def names(self) -> Sequence[str]:
-        """Every scenario of the configuration."""
+        """Every scenario."""
         return list(self._parts)
 
     def parts(self) -> Sequence[Part]:
@@ -79,6 +81,11 @@ class ScenarioTable:
         if name not in self._parts:
             raise ProtocolError(404, "scenario_not_found", "There is no such scenario.")
         return self._parts[name]
+
+
+def _section(scenario: BuiltInScenario, assistant: AssistantSection) -> ScenarioSection:
+    instructions = assistant.instructions if scenario.instructions is None else scenario.instructions
+    return ScenarioSection(title=scenario.title, instructions=instructions, greeting=scenario.greeting)
 
 
 def _part(scenario: ScenarioSection, assistant: AssistantSection) -> Part:

@@ -16,6 +16,7 @@ from jackfield.contracts.auth import Auth, Credentials, SubjectMatcher, UserId
 from jackfield.contracts.call import Calls
 from jackfield.contracts.extension import Event
 from jackfield.contracts.panel import Assistant, Clips, Limits, Metrics, PanelSettings, Scenarios, Sessions
+from jackfield.contracts.transport import BuiltInScenario, ScenarioSource
 from jackfield.dialogue.assistant import DialogueAssistant
 from jackfield.dialogue.call.service import CallService
 from jackfield.dialogue.leases import TurnLeases
@@ -67,7 +68,7 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         metrics=metrics,
         publish=publish,
     )
-    scenarios = ScenarioTable(config)
+    scenarios = ScenarioTable(config, _built_in(assembly))
     clips = clip_store(config)
     assistant = DialogueAssistant(
         assembly, sessions=sessions, scenarios=scenarios, clips=clips, metrics=metrics, publish=publish
@@ -94,6 +95,11 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         models=tuple(assembly.llm.named),
         leases=assistant.leases,
     )
+
+
+def _built_in(assembly: Assembly) -> list[BuiltInScenario]:
+    doors = [door.transport.object for door in assembly.doors]
+    return [scenario for door in doors if isinstance(door, ScenarioSource) for scenario in door.scenarios]
 
 
 def _counters(sessions: SessionService, config: Config) -> SharedCounters | None:

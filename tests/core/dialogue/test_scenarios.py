@@ -8,6 +8,7 @@ import pytest
 
 from jackfield.config.sections import Config
 from jackfield.contracts.llm import Message
+from jackfield.contracts.transport import BuiltInScenario
 from jackfield.contracts.tts import Voice
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.voices import voice_for
@@ -91,3 +92,15 @@ def test_the_voice_is_the_one_asked_for_else_preferred_else_the_parts(
     asked: Voice | None, preferences: dict[str, Any], wanted: Voice
 ) -> None:
     assert voice_for(asked, preferences, Voice(name="default")) == wanted
+
+
+def test_a_door_brings_scenarios_that_the_file_may_replace() -> None:
+    brought = [BuiltInScenario("host", "Host"), BuiltInScenario("guide", "The guide", greeting="Hi")]
+    table = ScenarioTable(CONFIG, brought)
+
+    assert list(table.names()) == ["host", "guide", "judge"]
+    assert table.part("host").opening[0].content == "host"
+    assert (table.part("guide").opening[0].content, table.part("guide").greeting) == ("plain", "Hi")
+    info = table.get("guide")
+    assert info is not None
+    assert info.title == "The guide"
