@@ -1,4 +1,4 @@
-"""PCM in, a file out: MP3, Ogg/Opus or WAV."""
+"""PCM in, a file out: MP3, Opus in Ogg or WebM, or WAV."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from jackfield.audio.pcm import WIDTH_BYTES
 ClipFormat = Literal["mp3", "ogg", "wav"]
 """A format in which spoken answers are stored; also the extension of the file."""
 
+FileFormat = ClipFormat | Literal["webm"]
+"""A format in which sound can be written; also the extension of the file."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Encoder:
@@ -19,16 +22,17 @@ class _Encoder:
     bit_rate: int
 
 
-_ENCODERS: Final[dict[ClipFormat, _Encoder]] = {
+_ENCODERS: Final[dict[FileFormat, _Encoder]] = {
     "mp3": _Encoder("libmp3lame", 64_000),
     "ogg": _Encoder("libopus", 32_000),
+    "webm": _Encoder("libopus", 32_000),
 }
 
 _MIN_S: Final = 0.02
 """Encoders write nothing at all for less than a frame; silence makes one of it."""
 
 
-def can_encode(container: ClipFormat) -> bool:
+def can_encode(container: FileFormat) -> bool:
     """Whether this installation has an encoder for the format. WAV needs none."""
     if container == "wav":
         return True
@@ -43,7 +47,7 @@ def can_encode(container: ClipFormat) -> bool:
     return True
 
 
-def encode(pcm: bytes, rate_hz: int, container: ClipFormat) -> bytes:
+def encode(pcm: bytes, rate_hz: int, container: FileFormat) -> bytes:
     """Compress PCM (signed 16-bit little-endian, mono) into a whole file.
 
     A rate that the encoder does not know becomes the next higher one that it does. Blocks: call it in a
@@ -66,7 +70,7 @@ def _wav(pcm: bytes, rate_hz: int) -> bytes:
     return file.getvalue()
 
 
-def _compressed(pcm: bytes, rate_hz: int, container: ClipFormat) -> bytes:
+def _compressed(pcm: bytes, rate_hz: int, container: FileFormat) -> bytes:
     import av
     import numpy as np
 

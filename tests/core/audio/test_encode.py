@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jackfield.audio.decode import decode
-from jackfield.audio.encode import ClipFormat, can_encode, encode
+from jackfield.audio.encode import FileFormat, can_encode, encode
 from jackfield.audio.pcm import duration_s
 from jackfield.audio.sniff import sniff
 
-FORMATS: tuple[ClipFormat, ...] = ("mp3", "ogg", "wav")
+FORMATS: tuple[FileFormat, ...] = ("mp3", "ogg", "wav", "webm")
 
 
 def _tone(rate_hz: int) -> bytes:
@@ -20,7 +20,7 @@ def _tone(rate_hz: int) -> bytes:
 
 @pytest.mark.parametrize("container", FORMATS)
 @pytest.mark.parametrize("rate_hz", [16_000, 20_000, 22_050, 24_000, 48_000])
-def test_sound_of_any_rate_comes_back(container: ClipFormat, rate_hz: int) -> None:
+def test_sound_of_any_rate_comes_back(container: FileFormat, rate_hz: int) -> None:
     data = encode(_tone(rate_hz), rate_hz, container)
     assert sniff(data) == container
     pcm = decode(data, max_s=10)
@@ -30,13 +30,13 @@ def test_sound_of_any_rate_comes_back(container: ClipFormat, rate_hz: int) -> No
 
 
 @pytest.mark.parametrize("container", ["mp3", "ogg"])
-def test_compressed_files_are_a_fraction_of_the_sound(container: ClipFormat) -> None:
+def test_compressed_files_are_a_fraction_of_the_sound(container: FileFormat) -> None:
     pcm = _tone(22_050)
     assert len(encode(pcm, 22_050, container)) < len(pcm) / 4
 
 
 @pytest.mark.parametrize("container", FORMATS)
-def test_a_single_sample_is_a_file(container: ClipFormat) -> None:
+def test_a_single_sample_is_a_file(container: FileFormat) -> None:
     assert sniff(encode(b"\0\0", 22_050, container)) == container
 
 
@@ -47,5 +47,5 @@ def test_no_sound_or_half_a_sample_is_refused(pcm: bytes) -> None:
 
 
 @pytest.mark.parametrize("container", FORMATS)
-def test_this_installation_can_write_every_format(container: ClipFormat) -> None:
+def test_this_installation_can_write_every_format(container: FileFormat) -> None:
     assert can_encode(container)
