@@ -63,6 +63,10 @@ class Chaining:
                 named[key] = whole[place]
         return whole[self._kind], {name: built for name, built in named.items() if built}
 
+    def one(self, place: str, wanted: ChainedSection) -> Built[Any] | None:
+        """Give one provider alone with its fallbacks; None when it cannot be built."""
+        return self._whole(self._part(wanted, place), wanted, place)
+
     def _sections(self, chain: ChainSection) -> Iterator[tuple[str, ChainedSection]]:
         yield self._kind, chain
         for name, wanted in chain.named.items():

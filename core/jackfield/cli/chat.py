@@ -5,28 +5,26 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio
 import click
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from jackfield.assembly import Built
 from jackfield.cli.commands import tell
 from jackfield.cli.configuration import file_argument, loaded
+from jackfield.cli.own_providers import opened
 from jackfield.contracts.llm import LLM, GenerationRequest
 from jackfield.contracts.session import StoredMessage, Window
 from jackfield.dialogue.prompt import PromptWriter
 from jackfield.dialogue.scenarios import ScenarioTable
-from jackfield.errors import ConfigError, PluginCannotStart, Problem, ProviderError
+from jackfield.errors import ConfigError, Problem, ProviderError
 from jackfield.loader import Loader
 from jackfield.plugin import Site
-from jackfield.server.opening import Openings
 
 if TYPE_CHECKING:
     from jackfield.config import Config
@@ -41,7 +39,7 @@ def command(file: Path | None, env_file: Path | None) -> None:
     config = loaded(file, env_file)
     llm = _built_llm(config)
     click.echo(f"Loading {llm.plugin} ...", err=True)
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_entered(llm)):
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(opened([llm])):
         click.echo(f"Talking to {llm.plugin}. Ctrl-C stops an answer, Ctrl-D leaves.", err=True)
         _talk(portal, _Conversation(config, llm))
 
@@ -61,20 +59,6 @@ def _built_llm(config: Config) -> Built[LLM]:
     built = loader.build(plugin, options, site)
     assert isinstance(built, LLM)  # the loader saw to it
     return Built("llm", wanted.use, loader.capabilities(plugin, options, "llm"), built)
-
-
-@asynccontextmanager
-async def _entered(llm: Built[LLM]) -> AsyncGenerator[None, None]:
-    async with anyio.create_task_group() as tasks:
-        openings = Openings(tasks)
-        try:
-            problems = await openings.open([llm])
-            if not problems:
-                yield
-        finally:
-            await openings.close()
-    if problems:  # raised here: a task group would wrap it
-        raise PluginCannotStart(*problems)
 
 
 class _Conversation:

@@ -32,6 +32,18 @@ def file_argument(function: Callable[P, R]) -> Callable[P, R]:
     return with_file(with_environment(function))
 
 
+def file_option(function: Callable[P, R]) -> Callable[P, R]:
+    """Add the options --config and --env-file to a command whose argument is something else."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    with_file = click.option(
+        "--config", "config_file", metavar="FILE", type=path, help="Configuration; else the usual one."
+    )
+    with_environment = click.option(
+        "--env-file", type=path, help="File of variables, NAME=value; else .env beside the configuration."
+    )
+    return with_file(with_environment(function))
+
+
 def located(file: Path | None) -> Path:
     """Give the file that was named, else $JACKFIELD_CONFIG, ./jackfield.toml or the one that comes along."""
     if file is not None:

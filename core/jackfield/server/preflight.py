@@ -29,13 +29,17 @@ def check_parts(config: Config) -> list[Problem]:
     """Find what voice or encryption need and this installation lacks, and keys that cannot be used."""
     problems = [*_tls(config), *_encryption(config), *check_clips(config)]
     if config.stt is not None or config.tts is not None:
-        try:
-            import av  # noqa: F401  # heavy, and not needed by a server of text
-        except ImportError:
-            section = "stt" if config.stt is not None else "tts"
-            message = "Voice needs the decoder PyAV, which cannot be imported."
-            problems.append(Problem(section, message, "pip install 'jackfield[audio]'"))
+        problems += check_decoder("stt" if config.stt is not None else "tts")
     return problems
+
+
+def check_decoder(section: str) -> Iterator[Problem]:
+    """Find that this installation lacks what every recogniser and every voice needs."""
+    try:
+        import av  # noqa: F401  # heavy, and not needed by a server of text
+    except ImportError:
+        message = "Voice needs the decoder PyAV, which cannot be imported."
+        yield Problem(section, message, "pip install 'jackfield[audio]'")
 
 
 def _encryption(config: Config) -> Iterator[Problem]:
