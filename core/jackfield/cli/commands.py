@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "plugins": "List the installed plugins, or show one with its options.",
     "config": "Print a starter file, its JSON schema or the reference.",
     "chat": "Talk to the configured language model in the terminal.",
+    "say": "Speak a text with the configured voice, aloud or into a file.",
+    "listen": "Write down what the microphone or a recording says.",
     "models": "List, fetch and verify model files.",
     "new-plugin": "Write a new plugin: a distribution that works, with tests.",
     "health": "Ask the running server of a configuration file how it is.",
