@@ -153,14 +153,11 @@ def test_a_strict_type_checker_finds_nothing(tmp_path: Path) -> None:
     assert f"no issues found in {2 * len(KINDS)} source files" in done.stdout
 
 
-def test_the_door_that_is_written_answers(tmp_path: Path) -> None:
-    made = New("transport", tmp_path / "new", tmp_path / "new")
-    make(made.kind, NAME, made.folder)
-    made.run("-m", "hatchling", "build", "-t", "wheel")
-    made.run(*PIP, made.site, made.built("*.whl"))
-    environment = os.environ | {"PYTHONPATH": str(made.site)}
-    file = str(made.folder / "jackfield.toml")
-    with ServerProcess(tmp_path / "run", ["--port", "0", file], environment) as server:
+@pytest.mark.parametrize("new", ["transport"], indirect=True)
+def test_the_door_that_is_written_answers(new: New, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(new.site)}
+    file = str(new.folder / "jackfield.toml")
+    with ServerProcess(tmp_path, ["--port", "0", file], environment) as server:
         answer = server.client.post("/ask", content="Ist jemand da, Zoë?")
         refused = server.client.post("/ask", content=" ")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
