@@ -30,7 +30,7 @@ def run(folder: Path, test: str, ci: str, skips: str = "") -> subprocess.Complet
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider"],
         cwd=folder,
-        env=os.environ | {"CI": ci},
+        env=os.environ | {"CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # importing them takes longest
         capture_output=True,
         text=True,
         check=False,

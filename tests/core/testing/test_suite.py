@@ -26,7 +26,7 @@ class TestMine(LLMSuite):
 def run(pytester: pytest.Pytester, fixture: str = "pass", outputs: str = "") -> pytest.RunResult:
     pytester.makepyfile(_MODULE.format(fixture=fixture, outputs=outputs))
     name = "test_text_comes_in_pieces_and_one_finish_comes_last"
-    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-k", name)
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:schemathesis", "-k", name)
 
 
 def test_a_subclass_with_one_fixture_runs_without_further_settings(pytester: pytest.Pytester) -> None:
