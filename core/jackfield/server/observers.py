@@ -34,6 +34,8 @@ class EventBus:
             "Failures of providers, by the class of the error.",
             ["section", "error"],
         )
+        for observer in observers:
+            dropped.inc(observer.plugin, by=0.0)  # so that the first one is seen as growth
         self._lines = [_line(observer, dropped.inc) for observer in observers]
 
     def publish(self, event: Event) -> None:

@@ -276,6 +276,12 @@ def events(number: int) -> Sequence[Event]:
     return [SessionOpened("trial", str(index)) for index in range(number)]
 
 
+def test_an_observer_has_its_figure_before_it_loses_anything() -> None:
+    metrics = PrometheusMetrics()
+    bus(metrics, Watching())
+    assert 'jackfield_events_dropped_total{observer="watch"} 0.0' in metrics.text().decode()
+
+
 async def test_a_slow_observer_loses_the_oldest_and_holds_up_nobody() -> None:
     metrics = PrometheusMetrics()
     slow, quick = Watching(), Watching()
