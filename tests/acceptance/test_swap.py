@@ -39,6 +39,7 @@ from tests.plugins.realtime.openai_realtime_server import KEY as REALTIME_KEY, r
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.server_process import ServerProcess
+from tests.transports.browser import Browser
 from tests.wallets import DOMAIN, Wallet
 
 ROOT: Final = Path(__file__).parents[2]
@@ -141,6 +142,34 @@ def through_smart_proxy(server: ServerProcess) -> str:
     return answer
 
 
+def through_speech_assistant(server: ServerProcess) -> str:
+    return anyio.run(hold_a_call, server.url)
+
+
+async def hold_a_call(url: str) -> str:
+    async with httpx.AsyncClient(base_url=f"{url}/door/realtime") as client, Browser(channel=True) as browser:
+        session = (await client.get("/session")).raise_for_status().json()
+        names = ("session_id", "client_secret")
+        offer = {**{name: session[name] for name in names}, "sdp": await browser.offer()}
+        answer = (await client.post("/signal", json=offer)).raise_for_status().json()
+        await browser.accept(answer["sdp_answer"])
+        await browser.say("text", text=SENTENCE)
+        await browser.until_loud(0.2)
+        said: str = (await browser.event("reply.finished"))["text"]
+        return said
+
+
+def in_a_call(server: ServerProcess) -> str:
+    with connect(f"{server.url.replace('http', 'ws')}/voice") as socket:
+        socket.send('{"type": "start"}')
+        socket.send(json.dumps({"type": "text", "text": SENTENCE}))
+        while True:
+            message = socket.recv(10)
+            if isinstance(message, str) and (told := json.loads(message))["type"] == "reply.finished":
+                answer: str = told["text"]
+                return answer.removeprefix("You said: ")
+
+
 SWAPS: Final = (
     Swap("llm", "echo"),
     Swap("llm", "xllamacpp"),
@@ -201,6 +230,7 @@ SWAPS: Final = (
         lambda services: {"backend": {"url": "http://127.0.0.1:9"}, "fallback": {"use": "assistant"}},
         talk=through_smart_proxy,
     ),
+    Swap("transport", "speech_assistant", talk=through_speech_assistant),
     Swap("transport", "voice_socket"),
 )
 

@@ -1,0 +1,103 @@
+"""Servers with the door speech_assistant, and what its clients do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import httpx
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.contracts.harness import Tree, TrialServer, merged
+from tests.contracts.sign_in import accounts
+from tests.transports.browser import Browser
+
+PITCH_HZ: Final = 440
+"""Of the voice of these servers."""
+OFFER: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+"""An offer without sound."""
+
+
+def speaking(session: Tree | None = None, config: Tree | None = None, **options: Any) -> Tree:
+    """A configuration: accounts before a speech assistant whose parts need no model."""
+    door = {"use": "speech_assistant", "auth": "people", "options": options}
+    parts: Tree = {
+        "tts": {"use": "tone", "options": {"folder": None, "frequency_hz": PITCH_HZ, "character_ms": 20}},
+        "vad": {"use": "trial"},
+        "scenarios": {"quiz_night": {"title": "Quiz night", "instructions": "You ask riddles."}},
+        "transport": [door],
+    }
+    return merged(merged(accounts(session), parts), config or {})
+
+
+def new_session(server: TrialServer, headers: Mapping[str, str], **query: str) -> Tree:
+    """Make a session."""
+    response = server.client.get("/realtime/session", params=query, headers=headers)
+    session: Tree = response.raise_for_status().json()
+    return session
+
+
+def signal(server: TrialServer, headers: Mapping[str, str], session: Tree, **changes: Any) -> httpx.Response:
+    """Send an offer; `changes` are fields of the body."""
+    body = {"session_id": session["session_id"], "client_secret": session["client_secret"], "sdp": OFFER}
+    return server.client.post("/realtime/signal", json={**body, **changes}, headers=headers)
+
+
+def end(server: TrialServer, headers: Mapping[str, str], session: Tree) -> httpx.Response:
+    """End a session."""
+    return server.client.delete(f"/realtime/session/{session['session_id']}", headers=headers)
+
+
+@contextmanager
+def ended(server: TrialServer, headers: Mapping[str, str], *sessions: Tree) -> Iterator[None]:
+    """The sessions are over after the block, and their user may have others."""
+    try:
+        yield
+    finally:
+        for session in sessions:
+            assert end(server, headers, session).status_code in (204, 404)
+
+
+@asynccontextmanager
+async def talking(
+    server: TrialServer, headers: Mapping[str, str], session: Tree, browser: Browser, **offer: bool
+) -> AsyncIterator[httpx.Response]:
+    """A browser that holds the session's call; gives what its offer was answered with."""
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as client:
+        body = {"session_id": session["session_id"], "client_secret": session["client_secret"]}
+        async with browser:
+            body["sdp"] = await browser.offer(**offer)
+            response = await client.post("/realtime/signal", json=body)
+            assert response.status_code == 200, response.text
+            await browser.accept(response.json()["sdp_answer"])
+            await browser.connected()
+            yield response
+
+
+@contextmanager
+def switching(
+    server: TrialServer, headers: Mapping[str, str], scenario: str, session: Tree | None = None
+) -> Iterator[ClientConnection]:
+    """The socket that switches to a scenario."""
+    query = f"?session_id={session['session_id']}" if session else ""
+    url = f"{server.url.replace('http', 'ws')}/update-scenario/{scenario}{query}"
+    with connect(url, additional_headers=dict(headers), proxy=None) as socket:
+        yield socket
+
+
+def told(socket: ClientConnection) -> Tree:
+    """The next message of a socket."""
+    message: Tree = json.loads(socket.recv(timeout=5))
+    return message
+
+
+def closed(socket: ClientConnection) -> int:
+    """Wait for the server to close a socket; gives the code."""
+    try:
+        socket.recv(timeout=5)
+    except ConnectionClosed as close:
+        return close.rcvd.code if close.rcvd else 0
+    raise AssertionError("the socket says something instead of closing")

@@ -1,0 +1,117 @@
+"""The book of sessions, and what it asks of the store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from jackfield import ProtocolError
+from jackfield.contracts.session import Shared
+from jackfield.plugin import Site
+from jackfield_session_memory import MemoryOptions, make_session
+from jackfield_transport_speech_assistant.book import Book
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+async def shared() -> AsyncIterator[Shared]:
+    store = make_session(MemoryOptions(), Site("session", "memory", logging.getLogger("trial")))
+    assert isinstance(store, Shared)
+    async with AsyncExitStack() as stack:
+        if hasattr(store, "__aenter__"):
+            await stack.enter_async_context(store)
+        yield store
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def book(shared: Shared, clock: Clock) -> Book:
+    return Book(shared, "/", per_user=2, offer_s=600, clock=clock)
+
+
+@pytest.mark.contract("SA-08")
+async def test_a_session_that_nobody_joined_expires(book: Book, clock: Clock) -> None:
+    session, _secret = await book.create("people/ann", "default")
+    clock.now_s += 599
+    assert (await book.find("people/ann", session.id)).id == session.id
+    clock.now_s += 1
+    with pytest.raises(ProtocolError, match="session_not_found"):
+        await book.find("people/ann", session.id)
+
+
+@pytest.mark.contract("SA-08")
+async def test_a_secret_admits_once(book: Book) -> None:
+    session, secret = await book.create("people/ann", "default")
+    with pytest.raises(ProtocolError, match="invalid_client_secret"):
+        await book.admit(session, "cs_wrong")
+    await book.admit(session, secret)
+    with pytest.raises(ProtocolError, match="already_signalled"):
+        await book.admit(session, secret)
+
+
+@pytest.mark.contract("SA-08")
+async def test_who_was_let_in_for_nothing_may_come_again_until_the_secret_expires(
+    book: Book, clock: Clock
+) -> None:
+    session, secret = await book.create("people/ann", "default")
+    await book.readmit(await book.admit(session, secret))
+    await book.admit(session, secret)
+    clock.now_s += 600
+    await book.readmit(session)
+    with pytest.raises(ProtocolError, match="already_signalled"):
+        await book.admit(session, secret)
+
+
+async def test_the_newest_session_is_the_one_made_last(book: Book, clock: Clock) -> None:
+    with pytest.raises(ProtocolError, match="session_not_found"):
+        await book.newest("people/ann")
+    first, _secret = await book.create("people/ann", "default")
+    clock.now_s += 1
+    second, _secret = await book.create("people/ann", "default")
+    assert (await book.newest("people/ann")).id == second.id
+    await book.close(second)
+    assert (await book.newest("people/ann")).id == first.id
+
+
+@pytest.mark.contract("SA-49")
+async def test_a_session_that_was_closed_frees_its_place_once(book: Book) -> None:
+    first, _secret = await book.create("people/ann", "default")
+    await book.create("people/ann", "default")
+    await book.close(first)
+    await book.create("people/ann", "default")
+    await book.close(first)  # its place is another's by now
+    with pytest.raises(ProtocolError, match="too_many_sessions"):
+        await book.create("people/ann", "default")
+    await book.create("people/bob", "default")
+
+
+async def test_a_closed_session_is_not_kept(book: Book) -> None:
+    session, _secret = await book.create("people/ann", "default")
+    await book.close(session)
+    assert not await book.keep(session)
+    with pytest.raises(ProtocolError, match="session_not_found"):
+        await book.find("people/ann", session.id)
+
+
+async def test_the_store_never_sees_a_secret(shared: Shared, book: Book) -> None:
+    session, secret = await book.create("people/ann", "default")
+    written = await shared.get(f"speech:/:session:{session.id}")
+    assert written is not None
+    assert secret not in written

@@ -1,0 +1,128 @@
+"""The data channel of a call, where the browser opened one: events go out, and commands come in."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Final
+
+import anyio
+from aiortc import RTCDataChannel
+from aiortc.exceptions import InvalidStateError
+from pydantic import Field, TypeAdapter
+from starlette.types import Message
+
+from jackfield.contracts.call import Call, CallEvent, ReplyText
+from jackfield.errors import ProtocolError
+from jackfield.web import call_commands
+from jackfield.web.call_commands import message_text, read_message
+from jackfield.web.call_messages import CallMessage, error_message, message_of
+from jackfield.web.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE_CHARS: Final = 65_536
+MAX_TEXT_CHARS: Final = 4_096
+MAX_BAD_MESSAGES: Final = 50
+"""So many in a row, and the call ends."""
+_MAX_WAITING_BYTES: Final = 262_144
+"""What may wait for a browser that does not take it; with more, it is told nothing further."""
+
+Command = (
+    call_commands.SpeechStart
+    | call_commands.SpeechEnd
+    | call_commands.Interrupt
+    | call_commands.Text
+    | call_commands.Mute
+    | call_commands.Stop
+)
+_READER: Final[TypeAdapter[Command]] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+
+
+class EventChannel:
+    """Tells what happens, once `attach` gave it a channel, and before that keeps it for a channel to come.
+
+    `call` is to be set before a channel is attached.
+    """
+
+    call: Call
+
+    def __init__(self, session_id: str) -> None:
+        self._session_id = session_id
+        self._channel: RTCDataChannel | None = None
+        self.expected = False
+        """Whether the browser means to open a channel."""
+        self._attached = anyio.Event()
+        self._outbox = Outbox(_MAX_WAITING_BYTES, self._give_up)
+        self._bad_messages = 0
+
+    def attach(self, channel: RTCDataChannel) -> None:
+        """Use this channel; later ones are ignored."""
+        if self._channel is None:
+            self._channel = channel
+            channel.on("message", self._obey)
+            self._attached.set()
+
+    def tell(self, event: CallEvent) -> None:
+        """Send what tells of an event."""
+        if isinstance(event, ReplyText):
+            self._outbox.put_words(event.item, event.text)
+        else:
+            self._outbox.put(message_of(event, self._session_id))
+
+    def say(self, message: CallMessage) -> None:
+        """Send a message."""
+        self._outbox.put(message)
+
+    def finish(self) -> None:
+        """Nothing more is to be told."""
+        self._outbox.finish()
+
+    async def sent(self) -> None:
+        """Wait until everything was sent; at once where no channel will come."""
+        if self.expected:
+            await self._outbox.finished.wait()
+
+    async def run(self) -> None:
+        """Send until `finish`, or until the channel is closed."""
+        await self._attached.wait()
+        try:
+            await self._outbox.run(self._send)
+        except InvalidStateError:  # the browser closed it
+            self._outbox.finished.set()
+
+    async def _send(self, message: Message) -> None:
+        channel = self._channel
+        if channel is None or channel.bufferedAmount > _MAX_WAITING_BYTES:
+            raise InvalidStateError
+        channel.send(message["text"])
+
+    def _give_up(self) -> None:
+        logger.info("a browser does not take what it is told of its call; session_id=%s", self._session_id)
+
+    def _obey(self, message: str | bytes) -> None:
+        try:
+            if isinstance(message, bytes) or len(message) > MAX_MESSAGE_CHARS:
+                raise ProtocolError(422, "invalid_message", "A message is JSON text, of bounded length.")
+            self._do(read_message(_READER, message))
+        except ProtocolError as error:
+            self._bad_messages += 1
+            self.say(error_message(error, self._session_id, fatal=False))
+            if self._bad_messages == MAX_BAD_MESSAGES:
+                self.call.hang_up()
+        else:
+            self._bad_messages = 0
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case call_commands.SpeechStart():
+                self.call.begin_speech()
+            case call_commands.SpeechEnd():
+                self.call.end_speech()
+            case call_commands.Interrupt():
+                self.call.interrupt()
+            case call_commands.Text():
+                self.call.text(message_text(command, MAX_TEXT_CHARS))
+            case call_commands.Mute(on=on):
+                self.call.mute(on=on)
+            case call_commands.Stop():
+                self.call.hang_up()

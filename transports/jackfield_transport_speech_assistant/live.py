@@ -1,0 +1,191 @@
+"""Sessions whose calls run in this process: they obey every replica, and tell all of what they do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from jackfield.contracts.call import Call, CallRequest
+from jackfield.contracts.panel import Panel
+from jackfield.contracts.session import Signals
+from jackfield.errors import ProtocolError, StoreUnavailable
+from jackfield_transport_speech_assistant.book import Book, Session, session_not_found
+from jackfield_transport_speech_assistant.cast import Cast
+from jackfield_transport_speech_assistant.peer import HEARING_HZ, Ending, Peer
+
+logger = logging.getLogger(__name__)
+
+_RENEW_S: Final = 10.0
+_RETRY_S: Final = 1.0
+_CLOSE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The answer to an offer. `hears` says whether the browser sends sound."""
+
+    answer: str
+    hears: bool
+
+
+@dataclass(slots=True)
+class _Held:
+    """A session as it is now, and its call."""
+
+    session: Session
+    call: Call
+
+
+class LiveSessions:
+    """Calls in this process, each in a task of its own. `run` is to be running."""
+
+    def __init__(self, panel: Panel, book: Book, signals: Signals, cast: Cast) -> None:
+        self._panel = panel
+        self._book = book
+        self._signals = signals
+        self._cast = cast
+        self._tasks: TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Hold calls until cancelled, which ends them."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self._tasks = None
+
+    async def join(self, session: Session, request: CallRequest, peer: Peer, offer: str) -> Joined:
+        """Answer an offer, and hold the session's call from then on. The peer is closed in any case.
+
+        :raises ProtocolError: 422 `invalid_sdp`, 503 `server_stopping`, and whatever `Calls.open` raises.
+        """
+        if self._tasks is None:
+            await peer.close()
+            raise ProtocolError(503, "server_stopping", "The server is stopping.")
+        joined: Joined = await self._tasks.start(self._hold_peer, session, request, peer, offer)
+        return joined
+
+    async def switch(self, session: Session, scenario: str) -> None:
+        """Ask for another scenario, wherever the call is; its channel tells what comes of it."""
+        if not session.joined:
+            await self._book.rewrite(replace(session, scenario=scenario))
+            await self._signals.publish(session.channel, {"scenario": scenario})
+        else:
+            await self._signals.publish(session.channel, {"switch": scenario})
+
+    async def end(self, session: Session) -> None:
+        """End a session, wherever its call is."""
+        await self._book.close(session)
+        await self._signals.publish(session.channel, {"hang_up": True})
+
+    async def _hold_peer(
+        self,
+        session: Session,
+        request: CallRequest,
+        peer: Peer,
+        offer: str,
+        *,
+        task_status: TaskStatus[Joined],
+    ) -> None:
+        begun = False
+        try:
+            answer = await peer.answer(offer)
+            request = replace(
+                request,
+                rate_hz=HEARING_HZ,
+                listens=peer.hears,
+                speaks=peer.speaks,
+                turns="auto" if peer.hears else "explicit",
+            )
+            async with self._panel.calls.open(request, peer.leg) as call:
+
+                def ready() -> None:
+                    nonlocal begun
+                    begun = True
+                    task_status.started(Joined(answer, peer.hears))
+
+                await self.hold(session, call, lambda: peer.talk(call, ready))
+        except Exception:
+            if not begun:  # then whoever sent the offer is told
+                raise
+            logger.exception("a session broke; session_id=%s", session.id)
+        finally:
+            await peer.close()
+
+    async def hold(self, session: Session, call: Call, talk: Callable[[], Awaitable[Ending]]) -> None:
+        """Hold a joined session while `talk` holds its call; it is closed in the end.
+
+        :raises ProtocolError: 404 `session_not_found` when it was ended meanwhile.
+        """
+        reason: Ending = "shutdown"
+        try:
+            if not await self._book.keep(session):
+                raise session_not_found()
+            held = _Held(session, call)
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(self._obey, held)
+                tasks.start_soon(self._renew, held)
+                reason = await talk()
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
+                await self._over(session, reason)
+
+    async def _obey(self, held: _Held, *, task_status: TaskStatus[None]) -> None:
+        """Do what other replicas ask."""
+        told = False
+        while True:
+            try:
+                async with self._signals.subscribe(held.session.channel) as asked:
+                    if not told:
+                        task_status.started()
+                    told = True
+                    async for signal in asked:
+                        await self._do(held, signal.payload)
+            except StoreUnavailable as error:
+                logger.warning("what is asked of a session cannot be heard: %s", error)
+            if not told:
+                task_status.started()
+            told = True
+            await anyio.sleep(_RETRY_S)
+
+    async def _renew(self, held: _Held) -> None:
+        while True:
+            await anyio.sleep(_RENEW_S)
+            try:
+                if not await self._book.keep(held.session):
+                    held.call.hang_up()  # it was ended, and the signal was lost
+            except StoreUnavailable as error:
+                logger.warning("a session cannot be kept in the store: %s", error)
+
+    async def _do(self, held: _Held, asked: Mapping[str, Any]) -> None:
+        if asked.get("hang_up"):
+            held.call.hang_up()
+        elif isinstance(scenario := asked.get("switch"), str):
+            await self._switch(held, scenario)
+
+    async def _switch(self, held: _Held, scenario: str) -> None:
+        session = held.session
+        try:
+            held.call.switch(self._cast.played(scenario))
+        except ProtocolError as error:  # of a replica with another configuration file
+            await self._signals.publish(session.channel, {"error": error.code})
+            return
+        held.session = replace(session, scenario=scenario)
+        logger.info("session switched; session_id=%s scenario=%s", session.id, scenario)
+        await self._book.keep(held.session)
+        await self._signals.publish(session.channel, {"scenario": scenario})
+
+    async def _over(self, session: Session, reason: Ending) -> None:
+        logger.info("session ended; session_id=%s reason=%s", session.id, reason)
+        try:
+            await self._book.close(session)
+            await self._signals.publish(session.channel, {"ended": reason})
+        except StoreUnavailable as error:
+            logger.warning("a session that ended cannot be told of: %s", error)

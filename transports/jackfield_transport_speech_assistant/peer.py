@@ -1,0 +1,193 @@
+"""A browser's WebRTC connection, and the call on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Literal
+
+import anyio
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import SessionDescription
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+from jackfield.audio.pcm import WIDTH_BYTES
+from jackfield.contracts.call import Call, EndReason
+from jackfield.errors import ProtocolError
+from jackfield_transport_speech_assistant.channel import EventChannel
+from jackfield_transport_speech_assistant.ice import IceServer
+from jackfield_transport_speech_assistant.leg import BrowserLeg
+from jackfield_transport_speech_assistant.track import VoiceTrack
+
+logger = logging.getLogger(__name__)
+
+HEARING_HZ: Final = 16_000
+"""Samples a second of the sound that the call is fed."""
+MAX_OFFER_BYTES: Final = 65_536
+CONNECT_S: Final = 30.0
+"""aiortc waits for a browser for ever."""
+
+_CLOSE_S: Final = 4.0
+_FAREWELL_S: Final = 1.0
+"""For what is still to be told when the call has ended."""
+_SENDING: Final = ("sendrecv", "sendonly")
+_RECEIVING: Final = ("sendrecv", "recvonly")
+
+Ending = EndReason | Literal["not_connected"]
+"""Why a session ended: as its call did, or because the browser never came."""
+
+
+class Peer:
+    """One connection: `answer` its offer, open a call with `leg`, `talk`, and `close` in any case.
+
+    No server is asked for this end's own address but `ice_servers`.
+    """
+
+    def __init__(
+        self, session_id: str, ice_servers: Sequence[IceServer] = (), *, connect_s: float = CONNECT_S
+    ) -> None:
+        servers = [RTCIceServer(list(one.urls), one.username, one.credential) for one in ice_servers]
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._connection.on("connectionstatechange", self._changed)
+        self._connection.on("track", self._listen_to)
+        self._connection.on("datachannel", self._attach)
+        self._track = VoiceTrack()
+        self._microphone: MediaStreamTrack | None = None
+        self._channel = EventChannel(session_id)
+        self._connect_s = connect_s
+        self._came = anyio.Event()
+        self._gone = anyio.Event()
+        self._closed = False
+        self.leg = BrowserLeg(self._track, self._channel)
+        self.hears = False
+        """Whether the browser sends sound."""
+        self.speaks = False
+        """Whether the browser takes sound."""
+
+    async def answer(self, offer: str) -> str:
+        """Give the answer to an offer, with all candidates of this end; both are SDP.
+
+        :raises ProtocolError: 422 `invalid_sdp`.
+        """
+        if len(offer.encode(errors="replace")) > MAX_OFFER_BYTES:
+            raise invalid_sdp(f"It has more than {MAX_OFFER_BYTES} bytes.")
+        try:
+            self._look_at(SessionDescription.parse(offer))
+            return await self._negotiated(offer)
+        except ProtocolError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a parser of others, which meets a stranger's text
+            logger.info("an offer cannot be answered: %s", type(error).__name__)
+            raise invalid_sdp("It cannot be understood.") from None  # the cause may quote it
+
+    async def talk(self, call: Call, ready: Callable[[], None]) -> Ending:
+        """Wait until the browser comes, and hold the call until one side ends it.
+
+        The browser may be given the answer when `ready` is called.
+        """
+        self.leg.call = self._channel.call = call
+        ready()
+        with anyio.move_on_after(self._connect_s):
+            await self._came.wait()
+        if not self._came.is_set() or self._gone.is_set():
+            return "not_connected"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._channel.run)
+            tasks.start_soon(self._feed, call)
+            tasks.start_soon(self._watch, call)
+            reason = await call.run()
+            await self._farewell(reason)
+            tasks.cancel_scope.cancel()
+        return reason
+
+    async def close(self) -> None:
+        """Release everything: tracks, tasks, sockets. At once, and may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self.leg.close()
+        self._track.stop()
+        if self._microphone is not None:
+            self._microphone.stop()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
+            await self._connection.close()
+        self._gone.set()
+        self._came.set()
+
+    def _look_at(self, description: SessionDescription) -> None:
+        sound = [media for media in description.media if media.kind == "audio" and media.port]
+        if not sound:
+            raise invalid_sdp("It has no audio section.")
+        self._channel.expected = any(media.kind == "application" for media in description.media)
+        direction = sound[0].direction or "sendrecv"
+        self.hears = direction in _SENDING
+        self.speaks = direction in _RECEIVING
+        if not (self.hears or self.speaks):
+            raise invalid_sdp("Its audio section neither sends nor receives.")
+
+    async def _negotiated(self, offer: str) -> str:
+        connection = self._connection
+        await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        if self.speaks:
+            connection.addTrack(self._track)
+        first = next(one for one in connection.getTransceivers() if one.kind == "audio")
+        for transceiver in connection.getTransceivers():
+            if transceiver is not first:  # nothing is to be received that nobody looks at
+                transceiver.direction = "inactive"
+        await connection.setLocalDescription(await connection.createAnswer())
+        return str(connection.localDescription.sdp)
+
+    def _changed(self) -> None:
+        state = self._connection.connectionState
+        if state == "connected":
+            self._came.set()
+        elif state in ("failed", "closed"):
+            self._gone.set()
+            self._came.set()
+
+    def _listen_to(self, track: MediaStreamTrack) -> None:
+        if track.kind == "audio" and self._microphone is None:
+            self._microphone = track
+
+    def _attach(self, channel: RTCDataChannel) -> None:
+        self._channel.attach(channel)
+
+    async def _feed(self, call: Call) -> None:
+        """Give the call what the microphone hears: 48 kHz stereo comes, 16 kHz mono goes on."""
+        if self._microphone is None:
+            return
+        resample = AudioResampler("s16", "mono", HEARING_HZ).resample
+        receive, feed = self._microphone.recv, call.feed
+        with suppress(MediaStreamError):  # the microphone was taken away
+            while True:
+                frame = await receive()
+                if isinstance(frame, AudioFrame):
+                    for piece in resample(frame):
+                        feed(bytes(piece.planes[0])[: piece.samples * WIDTH_BYTES])
+
+    async def _watch(self, call: Call) -> None:
+        await self._gone.wait()
+        call.hang_up()
+
+    async def _farewell(self, reason: EndReason) -> None:
+        self.leg.close()
+        self._channel.say({"type": "ended", "reason": reason})
+        self._channel.finish()
+        if not self._gone.is_set():
+            with anyio.move_on_after(_FAREWELL_S):
+                await self._channel.sent()
+
+
+def invalid_sdp(why: str) -> ProtocolError:
+    """The refusal of an offer."""
+    return ProtocolError(422, "invalid_sdp", f"The offer cannot be taken. {why}")
