@@ -20,6 +20,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
 import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
