@@ -23,7 +23,7 @@ from jackfield.models import ModelMissing, is_fetched
 from jackfield.testing import STTSuite
 from jackfield.testing.recordings import record
 from jackfield_stt_faster_whisper import FasterWhisperOptions, FasterWhisperSTT, make_stt, plugin_info
-from tests.voices import RECORDINGS, recording, spoken_text, words
+from tests.voices import recording, spoken_text, words
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -75,10 +75,12 @@ class TestFasterWhisper(STTSuite):
     expected_words = ("best", "times")
 
 
-@pytest.mark.parametrize("name", RECORDINGS)
-@pytest.mark.parametrize("container", ["webm", "ogg", "mp4", "mp3", "wav"])
+@pytest.mark.parametrize(
+    ("container", "name"),
+    [("webm", "two_cities"), *((each, "endgame_nagg_nell") for each in ("ogg", "mp4", "mp3", "wav"))],
+)
 async def test_a_person_is_understood_from_every_container(
-    stt: FasterWhisperSTT, name: str, container: Container
+    stt: FasterWhisperSTT, container: Container, name: str
 ) -> None:
     upload = record(recording(name, 48_000), container, rate_hz=48_000)
     transcript = await stt.recognize(decode(upload, max_s=300), ENGLISH)
