@@ -42,7 +42,7 @@ def test_it_answers_easy_questions(offline: OfflineServer) -> None:
     assert len(right) >= LEAST_RIGHT, answers
 
 
-@pytest.mark.parametrize(("container", "name"), zip(LABELS, cycle(RECORDINGS), strict=False))
+@pytest.mark.parametrize(("container", "name"), list(zip(LABELS, cycle(RECORDINGS), strict=False)))
 def test_a_human_recording_is_understood(offline: OfflineServer, container: Container, name: str) -> None:
     sound = record(recording(name, RATE_HZ), container)
     body = offline.say(sound, LABELS[container])
