@@ -13,6 +13,7 @@ from jackfield.audio.sniff import CONTAINERS
 from jackfield.testing.recordings import record
 from tests.contracts.harness import CLIP_NAME, ServerFactory, Tree, TrialServer
 from tests.contracts.sign_in import accounts, signed_in
+from tests.contracts.speech import Replicas, replicas
 
 RATE_HZ = 48_000
 
@@ -85,6 +86,18 @@ def people(start_for_all: ServerFactory) -> TrialServer:
 def ann(people: TrialServer) -> tuple[str, dict[str, str]]:
     """The id of a user with an account there, and the header that proves it."""
     return signed_in(people, "ann@example.com")
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    """Two servers with a speech assistant over one store: each request goes to the other one."""
+    turn = {
+        "turn_server": "stun:stun.example.org:3478, turn.example.org",
+        "turn_username": "everybody",
+        "turn_credential": "known-to-all",
+    }
+    with replicas(tmp_path_factory.mktemp("speech"), 2, turn) as servers:
+        yield servers
 
 
 PLAIN = {"llm": "echo", "stt": "scripted", "tts": "tone", "session": "memory"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 from websockets.exceptions import ConnectionClosed
@@ -34,17 +34,26 @@ def accounts(session: Tree | None = None, **options: Any) -> Tree:
     }
 
 
-def register(server: TrialServer, email: str = "ann@example.com", password: str = PASSWORD) -> httpx.Response:
+class Service(Protocol):
+    """One server, or several behind one address."""
+
+    @property
+    def client(self) -> httpx.Client:
+        """Asks it."""
+        ...
+
+
+def register(server: Service, email: str = "ann@example.com", password: str = PASSWORD) -> httpx.Response:
     """Open an account."""
     return server.client.post("/register", json={"email": email, "password": password})
 
 
-def log_in(server: TrialServer, email: str = "ann@example.com", password: str = PASSWORD) -> httpx.Response:
+def log_in(server: Service, email: str = "ann@example.com", password: str = PASSWORD) -> httpx.Response:
     """Sign in, as a form."""
     return server.client.post("/token", data={"username": email, "password": password})
 
 
-def signed_in(server: TrialServer, email: str) -> tuple[str, dict[str, str]]:
+def signed_in(server: Service, email: str) -> tuple[str, dict[str, str]]:
     """Open an account and sign in; gives the user's id and the header that proves it."""
     user: str = register(server, email).raise_for_status().json()["id"]
     return user, bearer(log_in(server, email).raise_for_status().json()["access_token"])

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from itertools import count, cycle
+from pathlib import Path
+from typing import Any, Final, Self
 
 import httpx
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.contracts.harness import Tree, TrialServer, merged
-from tests.contracts.sign_in import accounts
+from tests.contracts.sign_in import accounts, signed_in
+from tests.redis_server import RedisServer
 from tests.transports.browser import Browser
 
 PITCH_HZ: Final = 440
 """Of the voice of these servers."""
+_PEOPLE: Final = count()
 OFFER: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 """An offer without sound."""
 
@@ -33,26 +37,97 @@ def speaking(session: Tree | None = None, config: Tree | None = None, **options:
     return merged(merged(accounts(session), parts), config or {})
 
 
-def new_session(server: TrialServer, headers: Mapping[str, str], **query: str) -> Tree:
+class _Turns(httpx.BaseTransport):
+    """Sends each request to the next server."""
+
+    def __init__(self, urls: Iterator[str]) -> None:
+        self._urls = urls
+        self._wire = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = httpx.URL(next(self._urls))
+        request.url = request.url.copy_with(host=url.host, port=url.port)
+        return self._wire.handle_request(request)
+
+    def close(self) -> None:
+        self._wire.close()
+
+
+class Replicas:
+    """Several servers over one store; each request goes to the next of them. A context manager."""
+
+    def __init__(self, servers: Sequence[TrialServer]) -> None:
+        self.servers = servers
+        self._urls = cycle([server.url for server in servers])
+        self.client = httpx.Client(transport=_Turns(self._urls), base_url="http://replicas", timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    @property
+    def url(self) -> str:
+        """The next server's."""
+        return next(self._urls)
+
+    def output(self) -> str:
+        """What all of them logged."""
+        return "".join(server.output() for server in self.servers)
+
+    @contextmanager
+    def noting(self, part: str) -> Iterator[list[Tree]]:
+        """A list that, after the block, holds what happened to a plugin of any of them."""
+        notes: list[Tree] = []
+        with ExitStack() as stack:
+            each = [stack.enter_context(server.noting(part)) for server in self.servers]
+            yield notes
+        notes += [note for found in each for note in found]
+
+
+@contextmanager
+def replicas(folder: Path, size: int, options: Mapping[str, Any]) -> Iterator[Replicas]:
+    """Start servers with a speech assistant over one Redis."""
+    with ExitStack() as stack:
+        redis = stack.enter_context(RedisServer(folder / "redis"))
+        config = speaking({"use": "redis", "options": {"folder": None, "url": redis.url}}, **options)
+        servers = [
+            stack.enter_context(TrialServer(folder / f"server-{number}", config)) for number in range(size)
+        ]
+        yield stack.enter_context(Replicas(servers))
+        for server in servers:
+            server.terminate()
+
+
+Service = TrialServer | Replicas
+
+
+def newcomer(server: Service) -> Mapping[str, str]:
+    """Open an account and sign in; gives the header that proves it."""
+    return signed_in(server, f"user{next(_PEOPLE)}@example.com")[1]
+
+
+def new_session(server: Service, headers: Mapping[str, str], **query: str) -> Tree:
     """Make a session."""
     response = server.client.get("/realtime/session", params=query, headers=headers)
     session: Tree = response.raise_for_status().json()
     return session
 
 
-def signal(server: TrialServer, headers: Mapping[str, str], session: Tree, **changes: Any) -> httpx.Response:
+def signal(server: Service, headers: Mapping[str, str], session: Tree, **changes: Any) -> httpx.Response:
     """Send an offer; `changes` are fields of the body."""
     body = {"session_id": session["session_id"], "client_secret": session["client_secret"], "sdp": OFFER}
     return server.client.post("/realtime/signal", json={**body, **changes}, headers=headers)
 
 
-def end(server: TrialServer, headers: Mapping[str, str], session: Tree) -> httpx.Response:
+def end(server: Service, headers: Mapping[str, str], session: Tree) -> httpx.Response:
     """End a session."""
     return server.client.delete(f"/realtime/session/{session['session_id']}", headers=headers)
 
 
 @contextmanager
-def ended(server: TrialServer, headers: Mapping[str, str], *sessions: Tree) -> Iterator[None]:
+def ended(server: Service, headers: Mapping[str, str], *sessions: Tree) -> Iterator[None]:
     """The sessions are over after the block, and their user may have others."""
     try:
         yield
@@ -63,7 +138,7 @@ def ended(server: TrialServer, headers: Mapping[str, str], *sessions: Tree) -> I
 
 @asynccontextmanager
 async def talking(
-    server: TrialServer, headers: Mapping[str, str], session: Tree, browser: Browser, **offer: bool
+    server: Service, headers: Mapping[str, str], session: Tree, browser: Browser, **offer: bool
 ) -> AsyncIterator[httpx.Response]:
     """A browser that holds the session's call; gives what its offer was answered with."""
     async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as client:
@@ -79,7 +154,7 @@ async def talking(
 
 @contextmanager
 def switching(
-    server: TrialServer, headers: Mapping[str, str], scenario: str, session: Tree | None = None
+    server: Service, headers: Mapping[str, str], scenario: str, session: Tree | None = None
 ) -> Iterator[ClientConnection]:
     """The socket that switches to a scenario."""
     query = f"?session_id={session['session_id']}" if session else ""

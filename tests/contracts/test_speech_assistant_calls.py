@@ -6,22 +6,22 @@ import re
 import time
 from collections.abc import Mapping
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Final
 
 import anyio
 import pytest
 
-from tests.contracts.harness import ServerFactory, TrialServer, refusal, until
-from tests.contracts.sign_in import signed_in
+from tests.contracts.harness import TrialServer, refusal, until
 from tests.contracts.speech import (
     PITCH_HZ,
+    Replicas,
+    Service,
     closed,
     end,
     new_session,
+    newcomer,
     signal,
-    speaking,
     switching,
     talking,
     told,
@@ -31,23 +31,21 @@ from tests.transports.browser import Browser, pitch_hz, tone
 pytestmark = pytest.mark.anyio
 
 Headers = Mapping[str, str]
-_PEOPLE: Final = count()
 ANSWER: Final = "You said: Will it rain tomorrow?"
 
 
-@pytest.fixture(scope="module")
-def speech(start: ServerFactory) -> TrialServer:
-    return start("speech", speaking())
-
-
 @pytest.fixture
-def ann(speech: TrialServer) -> Headers:
+def ann(speech: Replicas) -> Headers:
     """Somebody without a session."""
-    return signed_in(speech, f"ann{next(_PEOPLE)}@example.com")[1]
+    return newcomer(speech)
 
 
-def sockets(server: TrialServer) -> int:
-    """UDP sockets that a server has open."""
+def sockets(speech: Replicas) -> int:
+    """UDP sockets that the servers have open."""
+    return sum(map(_sockets, speech.servers))
+
+
+def _sockets(server: TrialServer) -> int:
     found = 0
     inodes = set(re.findall(r"^\s*\d+: (?:\S+\s+){8}(\d+)", _udp(server), re.MULTILINE))
     for link in Path(f"/proc/{server.pid}/fd").iterdir():
@@ -65,7 +63,7 @@ def _udp(server: TrialServer) -> str:
 
 
 @pytest.mark.contract("SA-09", "SA-12", "SA-38")
-async def test_who_speaks_is_answered_within_two_seconds(speech: TrialServer, ann: Headers) -> None:
+async def test_who_speaks_is_answered_within_two_seconds(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     spoken_s = 0.6
     browser = Browser(tone(600, spoken_s), channel=True)
@@ -81,7 +79,7 @@ async def test_who_speaks_is_answered_within_two_seconds(speech: TrialServer, an
 
 
 @pytest.mark.contract("SA-09", "SA-10")
-async def test_a_page_without_a_microphone_is_told_so_and_hears(speech: TrialServer, ann: Headers) -> None:
+async def test_a_page_without_a_microphone_is_told_so_and_hears(speech: Replicas, ann: Headers) -> None:
     browser = Browser(channel=True)
     async with talking(speech, ann, new_session(speech, ann), browser, candidates=False) as response:
         assert response.headers["x-jackfield-warning"] == "no-inbound-audio"
@@ -91,7 +89,7 @@ async def test_a_page_without_a_microphone_is_told_so_and_hears(speech: TrialSer
 
 
 @pytest.mark.contract("SA-08")
-async def test_a_secret_is_good_for_one_offer(speech: TrialServer, ann: Headers) -> None:
+async def test_a_secret_is_good_for_one_offer(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     browser = Browser(channel=True)
     async with talking(speech, ann, session, browser):
@@ -100,7 +98,7 @@ async def test_a_secret_is_good_for_one_offer(speech: TrialServer, ann: Headers)
 
 
 @pytest.mark.contract("SA-48", "SA-41")
-async def test_a_browser_that_goes_leaves_nothing_behind(speech: TrialServer, ann: Headers) -> None:
+async def test_a_browser_that_goes_leaves_nothing_behind(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     async with talking(speech, ann, session, Browser(tone(600, 1), channel=True)):
         assert sockets(speech) > 0
@@ -113,7 +111,7 @@ async def test_a_browser_that_goes_leaves_nothing_behind(speech: TrialServer, an
 
 
 @pytest.mark.contract("SA-48")
-async def test_a_session_that_is_deleted_hangs_up(speech: TrialServer, ann: Headers) -> None:
+async def test_a_session_that_is_deleted_hangs_up(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     browser = Browser(channel=True)
     async with talking(speech, ann, session, browser):
@@ -127,7 +125,7 @@ async def test_a_session_that_is_deleted_hangs_up(speech: TrialServer, ann: Head
 
 @pytest.mark.contract("SA-18", "SA-39", "SA-41")
 async def test_a_running_call_plays_another_scenario_and_keeps_the_talk(
-    speech: TrialServer, ann: Headers
+    speech: Replicas, ann: Headers
 ) -> None:
     session = new_session(speech, ann)
     browser = Browser(channel=True)
@@ -151,7 +149,20 @@ async def test_a_running_call_plays_another_scenario_and_keeps_the_talk(
     assert "a=ice-pwd" not in log
 
 
-def _switched(server: TrialServer, headers: Headers, scenario: str, session: Mapping[str, str]) -> None:
+@pytest.mark.contract("SA-09", "SA-18", "SA-48")
+async def test_each_step_may_be_another_servers(speech: Replicas, ann: Headers) -> None:
+    one, two = speech.servers
+    session = new_session(one, ann)
+    browser = Browser(channel=True)
+    async with talking(two, ann, session, browser):
+        await anyio.to_thread.run_sync(_switched, one, ann, "quiz_night", session)
+        assert (await anyio.to_thread.run_sync(end, one, ann, session)).status_code == 204
+        assert (await browser.event("ended"))["reason"] == "hung_up"
+    assert f"session started; session_id={session['session_id']}" in one.output()
+    assert f"session switched; session_id={session['session_id']}" in two.output()
+
+
+def _switched(server: Service, headers: Headers, scenario: str, session: Mapping[str, str]) -> None:
     """Switch the user's newest session, whichever that is."""
     with switching(server, headers, scenario) as socket:
         assert told(socket) == {
@@ -162,7 +173,7 @@ def _switched(server: TrialServer, headers: Headers, scenario: str, session: Map
 
 
 @pytest.mark.contract("SA-18")
-async def test_sockets_are_told_of_switches_made_elsewhere(speech: TrialServer, ann: Headers) -> None:
+async def test_sockets_are_told_of_switches_made_elsewhere(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     with (
         switching(speech, ann, "customer_service", session) as one,
@@ -185,7 +196,7 @@ async def test_sockets_are_told_of_switches_made_elsewhere(speech: TrialServer, 
 
 
 @pytest.mark.contract("SA-20", "SA-45")
-async def test_a_switch_that_cannot_be_is_refused(speech: TrialServer, ann: Headers) -> None:
+async def test_a_switch_that_cannot_be_is_refused(speech: Replicas, ann: Headers) -> None:
     with switching(speech, ann, "default") as socket:
         assert told(socket)["code"] == "session_not_found"
         assert closed(socket) == 4404
@@ -193,7 +204,7 @@ async def test_a_switch_that_cannot_be_is_refused(speech: TrialServer, ann: Head
     with switching(speech, ann, "unknown") as socket:
         assert told(socket)["code"] == "scenario_not_found"
         assert closed(socket) == 4404
-    _id, bob = signed_in(speech, f"bob{next(_PEOPLE)}@example.com")
+    bob = newcomer(speech)
     with switching(speech, bob, "default", session) as socket:
         assert told(socket)["code"] == "not_your_session"
         assert closed(socket) == 4403
@@ -203,7 +214,7 @@ async def test_a_switch_that_cannot_be_is_refused(speech: TrialServer, ann: Head
 
 
 @pytest.mark.contract("SA-18")
-async def test_the_socket_ends_with_the_session(speech: TrialServer, ann: Headers) -> None:
+async def test_the_socket_ends_with_the_session(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     with switching(speech, ann, "default") as socket:
         assert told(socket)["type"] == "scenario.updated"

@@ -5,38 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any, Final
 
 import pytest
 
-from tests.contracts.harness import ServerFactory, TrialServer, refusal
-from tests.contracts.sign_in import signed_in
-from tests.contracts.speech import end, ended, new_session, signal, speaking
+from tests.contracts.harness import ServerFactory, refusal
+from tests.contracts.speech import Replicas, end, ended, new_session, newcomer, signal, speaking
 
 Headers = Mapping[str, str]
-_PEOPLE: Final = count()
-TURN: Final[dict[str, Any]] = {
-    "turn_server": "stun:stun.example.org:3478, turn.example.org",
-    "turn_username": "everybody",
-    "turn_credential": "known-to-all",
-}
-
-
-@pytest.fixture(scope="module")
-def speech(start: ServerFactory) -> TrialServer:
-    return start("speech", speaking(**TURN))
+STRICT: Final = speaking(
+    config={"server": {"cors_origins": ["https://page.example"]}, "limits": {"user_per_minute": 3}}
+)
 
 
 @pytest.fixture
-def ann(speech: TrialServer) -> Headers:
+def ann(speech: Replicas) -> Headers:
     """Somebody without a session."""
-    return signed_in(speech, f"ann{next(_PEOPLE)}@example.com")[1]
+    return newcomer(speech)
 
 
 @pytest.mark.contract("SA-06")
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_session_is_made_and_not_kept_by_caches(speech: TrialServer, ann: Headers, method: str) -> None:
+def test_a_session_is_made_and_not_kept_by_caches(speech: Replicas, ann: Headers, method: str) -> None:
     wanted = {"scenario_id": "gameshow-host"}
     if method == "POST":
         response = speech.client.post("/realtime/session", json=wanted, headers=ann)
@@ -62,7 +52,7 @@ def test_a_session_is_made_and_not_kept_by_caches(speech: TrialServer, ann: Head
 
 
 @pytest.mark.contract("SA-07")
-def test_the_servers_of_the_configuration_are_handed_out(speech: TrialServer, ann: Headers) -> None:
+def test_the_servers_of_the_configuration_are_handed_out(speech: Replicas, ann: Headers) -> None:
     assert new_session(speech, ann)["ice_servers"] == [
         {"urls": ["stun:stun.example.org:3478"]},
         {"urls": ["turn:turn.example.org"], "username": "everybody", "credential": "known-to-all"},
@@ -70,7 +60,7 @@ def test_the_servers_of_the_configuration_are_handed_out(speech: TrialServer, an
 
 
 @pytest.mark.contract("SA-49")
-def test_a_third_session_of_a_user_is_refused_until_one_is_over(speech: TrialServer, ann: Headers) -> None:
+def test_a_third_session_of_a_user_is_refused_until_one_is_over(speech: Replicas, ann: Headers) -> None:
     first, _second = new_session(speech, ann), new_session(speech, ann)
     refusal(speech.client.get("/realtime/session", headers=ann), 429, "too_many_sessions")
     assert end(speech, ann, first).status_code == 204
@@ -78,16 +68,14 @@ def test_a_third_session_of_a_user_is_refused_until_one_is_over(speech: TrialSer
 
 
 @pytest.mark.contract("SA-08")
-def test_a_secret_is_its_own_sessions(speech: TrialServer, ann: Headers) -> None:
+def test_a_secret_is_its_own_sessions(speech: Replicas, ann: Headers) -> None:
     one, two = new_session(speech, ann), new_session(speech, ann)
     refused = signal(speech, ann, one, client_secret=two["client_secret"])
     refusal_of_fields(refused, "invalid_client_secret")
 
 
 @pytest.mark.contract("SA-08", "SA-28")
-def test_an_offer_that_cannot_be_answered_does_not_use_the_secret_up(
-    speech: TrialServer, ann: Headers
-) -> None:
+def test_an_offer_that_cannot_be_answered_does_not_use_the_secret_up(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     refusal_of_fields(signal(speech, ann, session), "invalid_sdp")
     as_it_was_once = {"value": session["client_secret"]}
@@ -95,15 +83,15 @@ def test_an_offer_that_cannot_be_answered_does_not_use_the_secret_up(
 
 
 @pytest.mark.contract("SA-45")
-def test_nobody_reaches_anothers_session(speech: TrialServer, ann: Headers) -> None:
+def test_nobody_reaches_anothers_session(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
-    _id, bob = signed_in(speech, f"bob{next(_PEOPLE)}@example.com")
+    bob = newcomer(speech)
     refusal(signal(speech, bob, session), 403, "not_your_session")
     refusal(end(speech, bob, session), 403, "not_your_session")
 
 
 @pytest.mark.contract("SA-28")
-def test_a_session_that_is_over_is_not_found(speech: TrialServer, ann: Headers) -> None:
+def test_a_session_that_is_over_is_not_found(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     with ended(speech, ann, session):
         pass
@@ -128,7 +116,7 @@ def test_a_session_that_is_over_is_not_found(speech: TrialServer, ann: Headers) 
     ids=["empty", "number", "long", "null", "object", "list", "no-offer", "no-text"],
 )
 def test_fields_of_an_offer_are_checked(
-    speech: TrialServer, ann: Headers, changes: dict[str, Any], field: str
+    speech: Replicas, ann: Headers, changes: dict[str, Any], field: str
 ) -> None:
     session = {"session_id": "rs_1", "client_secret": "cs_1"}
     body = refusal(signal(speech, ann, session, **changes), 422, "invalid_request")
@@ -147,7 +135,7 @@ def test_fields_of_an_offer_are_checked(
     ids=["list", "cut", "form", "large"],
 )
 def test_bodies_are_checked(
-    speech: TrialServer, ann: Headers, content: bytes, kind: str, status: int, code: str
+    speech: Replicas, ann: Headers, content: bytes, kind: str, status: int, code: str
 ) -> None:
     headers = {**ann, "Content-Type": kind}
     response = speech.client.post("/realtime/signal", content=content, headers=headers)
@@ -155,20 +143,20 @@ def test_bodies_are_checked(
 
 
 @pytest.mark.contract("SA-28", "SA-08")
-def test_an_offer_may_have_64_kibibytes(speech: TrialServer, ann: Headers) -> None:
+def test_an_offer_may_have_64_kibibytes(speech: Replicas, ann: Headers) -> None:
     session = new_session(speech, ann)
     refusal_of_fields(signal(speech, ann, session, sdp="v=0\r\n" + "a" * 65_536), "invalid_sdp")
 
 
 @pytest.mark.contract("SA-20")
 @pytest.mark.parametrize("scenario", ["unknown", "default!", "../default"])
-def test_an_unknown_scenario_makes_no_session(speech: TrialServer, ann: Headers, scenario: str) -> None:
+def test_an_unknown_scenario_makes_no_session(speech: Replicas, ann: Headers, scenario: str) -> None:
     response = speech.client.get("/realtime/session", params={"scenario_id": scenario}, headers=ann)
     refusal(response, 404, "scenario_not_found")
 
 
 @pytest.mark.contract("SA-19")
-def test_three_scenarios_are_built_in_and_others_configured(speech: TrialServer, ann: Headers) -> None:
+def test_three_scenarios_are_built_in_and_others_configured(speech: Replicas, ann: Headers) -> None:
     assert speech.client.get("/scenarios", headers=ann).json() == {
         "scenarios": [
             {"id": "default", "name": "Default Assistant"},
@@ -190,7 +178,7 @@ def test_three_scenarios_are_built_in_and_others_configured(speech: TrialServer,
         ("GET", "/scenarios"),
     ],
 )
-def test_every_route_asks_who_one_is(speech: TrialServer, method: str, path: str) -> None:
+def test_every_route_asks_who_one_is(speech: Replicas, method: str, path: str) -> None:
     response = speech.client.request(method, path)
     refusal(response, 401, "not_authenticated")
     assert response.headers["www-authenticate"].startswith("Bearer")
@@ -199,7 +187,7 @@ def test_every_route_asks_who_one_is(speech: TrialServer, method: str, path: str
 @pytest.mark.contract("SA-25")
 def test_pages_of_configured_origins_may_ask(start: ServerFactory) -> None:
     page = "https://page.example"
-    server = start("cors", speaking(config={"server": {"cors_origins": [page]}}))
+    server = start("strict", STRICT)
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     for origin, allowed in ((page, page), ("https://other.example", None)):
         response = server.client.options("/realtime/signal", headers={**asked, "Origin": origin})
@@ -208,8 +196,8 @@ def test_pages_of_configured_origins_may_ask(start: ServerFactory) -> None:
 
 @pytest.mark.contract("SA-27")
 def test_requests_are_counted(start: ServerFactory) -> None:
-    server = start("rated", speaking(config={"limits": {"user_per_minute": 3}}))
-    _id, headers = signed_in(server, "eve@example.com")
+    server = start("strict", STRICT)
+    headers = newcomer(server)
     answers = [server.client.get("/scenarios", headers=headers) for _ in range(4)]
     assert [answer.status_code for answer in answers[:3]] == [200] * 3
     refusal(answers[3], 429, "rate_limited")
