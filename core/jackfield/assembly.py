@@ -307,10 +307,18 @@ class _Assembler:
                 self._problems.append(Problem(f"scenarios.{name}.llm", message, fix))
         self._problems += assembly.clashing_tools()
 
+    def _check_pipeline(self) -> None:
+        """Calls that are a speech-to-speech model's need one."""
+        config = self._config
+        if config.call.pipeline == "realtime" and config.realtime is None and not self._unsettled("realtime"):
+            message = "Calls are to go through a speech-to-speech model, and none is configured."
+            self._problems.append(Problem("call.pipeline", message, "Add [realtime] with `use`."))
+
     def _check_needs(self, assembly: Assembly) -> None:
         """A door needs a model; doors, authentication and extensions need the roles that they declare."""
         if self._config.llm is None and not self._unsettled("llm"):
             self._problems.append(Problem("llm", "No language model is configured.", "Add [llm] with `use`."))
+        self._check_pipeline()
         if self._unsettled("session"):
             return  # which roles there will be is not known yet
         users: list[Built[Any]] = [door.transport for door in assembly.doors]

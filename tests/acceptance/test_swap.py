@@ -198,7 +198,12 @@ SWAPS: Final = (
     Swap("tts", "pyttsx3"),
     Swap("tts", "openai", lambda services: {"base_url": f"{services.openai}/v1", "api_key": KEY}),
     Swap("tts", "azure", lambda services: {"host": services.azure_speech, "key": KEY}),
-    Swap("realtime", "openai", lambda services: {"base_url": services.realtime, "api_key": REALTIME_KEY}),
+    Swap(
+        "realtime",
+        "openai",
+        lambda services: {"base_url": services.realtime, "api_key": REALTIME_KEY},
+        talk=in_a_call,
+    ),
     Swap("session", "memory"),
     Swap("session", "redis", lambda services: {"url": services.redis}),
     Swap("session", "sql", lambda services: {"url": f"sqlite+aiosqlite:///{services.folder}/talk.db"}),
@@ -311,7 +316,9 @@ def configuration(swap: Swap, services: Services) -> str:
         doors = [{"use": "relay_chat", "auth": "users"}]
     elif swap.kind in ("vad", "realtime"):
         sections[swap.kind] = {"use": swap.use, "options": options}
-    if swap.kind == "vad" or swap.use == "voice_socket":
+    if swap.kind == "realtime":
+        sections["call"] = {"pipeline": "realtime"}
+    if swap.kind in ("vad", "realtime") or swap.use == "voice_socket":
         doors = [{"use": "voice_socket"}, {"use": "relay_chat"}]
     elif swap.talk:
         doors = [{"use": swap.use, "mount": "/door", "options": options}, {"use": "relay_chat"}]

@@ -215,6 +215,15 @@ def test_a_door_whose_role_no_store_has_says_so(door: PluginShop) -> None:
     ]
 
 
+def test_calls_of_a_speech_to_speech_model_need_one(door: PluginShop) -> None:
+    (line,) = lines(LLM + DOOR + '[call]\npipeline = "realtime"')
+
+    assert line == (
+        "[call.pipeline] Calls are to go through a speech-to-speech model, and none is configured. "
+        "Add [realtime] with `use`."
+    )
+
+
 def test_an_extension_whose_role_no_store_has_says_so(door: PluginShop) -> None:
     add_store(door, "box", "windows")
     add_extension(door, "counter", "", roles="('shared',)")

@@ -276,6 +276,11 @@ class ScenarioSection(Section):
 class CallSection(Section):
     """Live calls: when the user has spoken, when the answer falls silent, and how long anything may take."""
 
+    pipeline: Literal["cascade", "realtime"] = Field(
+        "cascade",
+        description="Who listens and answers: [stt], [llm] and [tts] one after the other, or the "
+        "speech-to-speech model of [realtime].",
+    )
     start_ms: Positive = Field(64, description="Milliseconds of speech from which on somebody speaks.")
     checkpoint_ms: Positive = Field(
         128, description="Milliseconds of silence after which the words so far are recognised already."

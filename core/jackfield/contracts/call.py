@@ -45,6 +45,10 @@ class CallRequest:
     speaks: bool = True
     """Whether answers are spoken. Without it there is no voice and nothing is played: what was told as
     `ReplyText` counts as heard, and nobody has to say `Call.played`."""
+    pipeline: Literal["cascade", "realtime"] | None = None
+    """Who listens and answers: a recogniser, a model and a voice, or one speech-to-speech model."""
+    realtime: str | None = None
+    """A named speech-to-speech model; naming one chooses that pipeline."""
 
 
 @dataclass(frozen=True, slots=True)

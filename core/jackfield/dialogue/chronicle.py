@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import getrandbits
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
+from jackfield.assembly import Built
 from jackfield.contracts.extension import Event, TurnFinished, TurnStarted
 from jackfield.contracts.panel import Metrics
 from jackfield.contracts.turn import TurnRequest
@@ -15,15 +16,43 @@ from jackfield.dialogue.sessions import LOGGED_KEY_CHARS
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.traceparent import traceparent
 
-if TYPE_CHECKING:
-    from jackfield.dialogue.turn import Turn
-
 logger = logging.getLogger(__name__)
 
 
 def new_turn_id() -> str:
     """Give what tells a turn from all others, and is no secret."""
     return f"{getrandbits(64):016x}"
+
+
+class ToldTurn(Protocol):
+    """What is told of a turn, whoever answers in it."""
+
+    @property
+    def request(self) -> TurnRequest: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def outcome(self) -> Literal["ok", "failed", "cancelled", "interrupted"]: ...
+
+    @property
+    def error(self) -> str: ...
+
+    @property
+    def waterfall(self) -> Waterfall: ...
+
+    @property
+    def call(self) -> str: ...
+
+    @property
+    def traceparent(self) -> str: ...
+
+    @property
+    def llm(self) -> Built[object]: ...
 
 
 class Chronicle:
@@ -38,7 +67,7 @@ class Chronicle:
         )
 
     @contextmanager
-    def told(self, turn: Turn) -> Iterator[None]:
+    def told(self, turn: ToldTurn) -> Iterator[None]:
         """Tell of a turn that begins, and of its end and where its time went."""
         self.begun(turn)
         try:
@@ -46,11 +75,11 @@ class Chronicle:
         finally:
             self.ended(turn)
 
-    def begun(self, turn: Turn) -> None:
+    def begun(self, turn: ToldTurn) -> None:
         """Tell of a turn that begins."""
         self._publish(TurnStarted(turn.request.transport, turn.key, turn.id))
 
-    def ended(self, turn: Turn) -> None:
+    def ended(self, turn: ToldTurn) -> None:
         """Tell of a turn's end, and of where its time went."""
         request, waterfall = turn.request, turn.waterfall
         stages, duration_s = waterfall.seconds(), waterfall.total_s()

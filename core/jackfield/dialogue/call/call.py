@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -11,15 +12,25 @@ import anyio
 from jackfield.config.sections import CallSection
 from jackfield.contracts.call import CallRequest, EndReason
 from jackfield.contracts.extension import CallDigit, Event
-from jackfield.dialogue.call.ear import Ear
 from jackfield.dialogue.call.endpointing import CallState
+from jackfield.dialogue.call.hearing import CallEar, EarListener
 from jackfield.dialogue.call.responder import Host, Responder
 from jackfield.dialogue.call.saying import loop_time_s
-from jackfield.dialogue.call.windows import SpeechWindows
+from jackfield.errors import ProviderError
 from jackfield.text import normalise
 
 _LEAST_LOOK_S: Final = 0.05
 """When to look again, at the earliest, whether the call is idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPart:
+    """What of a call listens and answers."""
+
+    hear: Callable[[EarListener], CallEar]
+    respond: Callable[[Host], Responder]
+    stand_in: CallPart | None = None
+    """What goes on with the call where the responder cannot."""
 
 
 class LiveCall:
@@ -32,8 +43,7 @@ class LiveCall:
         name: str,
         session: str,
         settings: CallSection,
-        detector: SpeechWindows | None,
-        respond: Callable[[Host], Responder],
+        part: CallPart,
         publish: Callable[[Event], None],
     ) -> None:
         self.name = name
@@ -48,13 +58,8 @@ class LiveCall:
         self._active_s = loop_time_s()
         self._idle: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
-        self._responder = respond(self)
-        self._ear = Ear(
-            rate_hz=request.rate_hz,
-            detector=detector,
-            settings=settings,
-            listener=self._responder,
-        )
+        self._stand_in = part.stand_in
+        self._take(part)
 
     # What the door brings.
 
@@ -109,13 +114,32 @@ class LiveCall:
         self._idle = loop.call_later(self._settings.idle_seconds, self._look)
         try:
             with self._scope:
-                await self._responder.run()
+                await self._respond()
         finally:
             long.cancel()
             if self._idle is not None:
                 self._idle.cancel()
             self.close()
         return self.reason or "hung_up"
+
+    def _take(self, part: CallPart) -> None:
+        self._responder = part.respond(self)
+        self._ear = part.hear(self._responder)
+
+    async def _respond(self) -> None:
+        """Let the responder do its work; where it cannot go on, another does or the call ends."""
+        try:
+            await self._responder.run()
+        except ProviderError:
+            if self._stand_in is None:
+                self.hang_up("provider_lost")
+                return
+        else:
+            return
+        self._ear.close()
+        self._state = "listening"
+        self._take(self._stand_in)
+        await self._responder.run()
 
     def close(self) -> None:
         """Let go of what the call holds; it can be used no longer. May be called twice."""

@@ -16,21 +16,27 @@ from jackfield.contracts.panel import Metrics
 from jackfield.contracts.stt import STT, TranscriptionSettings
 from jackfield.contracts.tts import TTS
 from jackfield.dialogue.audio_figures import AudioFigures
-from jackfield.dialogue.call.call import LiveCall
+from jackfield.dialogue.call.call import CallPart, LiveCall
 from jackfield.dialogue.call.cascade import Cascade
 from jackfield.dialogue.call.companion import Companion
 from jackfield.dialogue.call.deaf import Deaf
+from jackfield.dialogue.call.ear import Ear
 from jackfield.dialogue.call.floor import Floor
+from jackfield.dialogue.call.hearing import EarListener
+from jackfield.dialogue.call.model_figures import ModelFigures
+from jackfield.dialogue.call.open_ear import OpenEar
 from jackfield.dialogue.call.phrases import Phrases
 from jackfield.dialogue.call.recognition import Recognition, RecognitionListener
 from jackfield.dialogue.call.repertoire import Repertoire
 from jackfield.dialogue.call.reply import Means
 from jackfield.dialogue.call.responder import Host
+from jackfield.dialogue.call.speech_model import ModelMeans, SpeechModel
 from jackfield.dialogue.call.windows import SpeechWindows
 from jackfield.dialogue.failures import report
 from jackfield.dialogue.order import TurnOrder
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.sessions import SessionService
+from jackfield.dialogue.tools import Toolbox
 from jackfield.dialogue.turn import TurnRunner
 from jackfield.errors import FieldError, ProtocolError, ProviderError
 
@@ -63,6 +69,8 @@ class CallFactory:
         timeouts = config.timeouts.model_copy(update=own)
         self._runner = TurnRunner(assembly, sessions, metrics, publish, timeouts=timeouts)
         self._figures = AudioFigures(metrics)
+        self._model_figures = ModelFigures(metrics)
+        self._toolbox = Toolbox(assembly.tools, config.timeouts.tool_seconds)
         self._phrases = Phrases(
             first_s=config.call.tts_seconds,
             failover_s=config.call.failover_seconds,
@@ -76,23 +84,53 @@ class CallFactory:
 
     def make(self, request: CallRequest, leg: CallLeg) -> LiveCall:
         """Put a call together; raises as `contracts.call.Calls.open` does."""
+        name = secrets.token_hex(8)
+        named = "realtime" if request.realtime else None
+        if (request.pipeline or named or self._settings.pipeline) == "realtime":
+            part = self._model_part(request, leg, name)
+        else:
+            part = self._cascade_part(request, leg, name)
+        return LiveCall(
+            request,
+            name=name,
+            session=self._sessions.key(request.conversation),
+            settings=self._settings,
+            part=part,
+            publish=self._publish,
+        )
+
+    def _cascade_part(self, request: CallRequest, leg: CallLeg, name: str) -> CallPart:
+        """What listens and answers with a recogniser, a language model and a voice."""
         stt = _provider(self._assembly.stt, request.stt, "stt", "recogniser") if request.listens else None
         tts = _provider(self._assembly.tts, request.tts, "tts", "voice") if request.speaks else None
         detects = request.listens and request.turns == "auto"
         windows = self._windows if detects else None
         if detects and windows is None:
             raise ProtocolError(422, "voice_not_configured", "This server cannot tell when somebody speaks.")
-        name = secrets.token_hex(8)
         means = self._means(request, leg, tts, name)
         repertoire = Repertoire(request, means, self._scenarios, self._assembly.llm)
-        return LiveCall(
-            request,
-            name=name,
-            session=self._sessions.key(request.conversation),
-            settings=self._settings,
-            detector=windows,
-            respond=partial(self._cascade, request, leg, stt, repertoire, self._publisher(name)),
-            publish=self._publish,
+
+        def hear(listener: EarListener) -> Ear:
+            return Ear(rate_hz=request.rate_hz, detector=windows, settings=self._settings, listener=listener)
+
+        return CallPart(hear, partial(self._cascade, request, leg, stt, repertoire, self._publisher(name)))
+
+    def _model_part(self, request: CallRequest, leg: CallLeg, name: str) -> CallPart:
+        """What listens and answers with a speech-to-speech model."""
+        model = _provider(self._assembly.realtime, request.realtime, "realtime", "speech-to-speech model")
+        means = ModelMeans(
+            model=model,
+            means=self._means(request, leg, None, name),
+            scenarios=self._scenarios,
+            toolbox=self._toolbox,
+            figures=self._model_figures,
+            open_s=self._settings.llm_first_seconds,
+            publish=self._publisher(name),
+            report_interruption=partial(self._interruptions.inc, request.transport),
+        )
+        self._scenarios.part(request.scenario)  # raises where there is none, before the call begins
+        return CallPart(
+            partial(OpenEar, request.rate_hz), lambda host: SpeechModel(host, leg, request, means)
         )
 
     def _publisher(self, call: str) -> Callable[[Event], None]:

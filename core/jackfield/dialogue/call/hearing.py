@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from jackfield.dialogue.call.endpointing import CallState
 from jackfield.errors import ProviderError
 
 
@@ -38,4 +39,33 @@ class EarListener(Protocol):
 
     def detector_failed(self, error: ProviderError) -> None:
         """A window could not be judged; it counts as silence. Comes again with each such window."""
+        ...
+
+
+class CallEar(Protocol):
+    """The ear of a call, as the call sees it. The methods are those of `Ear`."""
+
+    @property
+    def now_s(self) -> float:
+        """Seconds of sound that were fed."""
+        ...
+
+    def feed(self, pcm: bytes) -> None:
+        """Take more sound, in whole samples or not."""
+        ...
+
+    def set_state(self, state: CallState) -> None:
+        """Say what the server does."""
+        ...
+
+    def begin_speech(self) -> None:
+        """The client says that the user begins to speak."""
+        ...
+
+    def end_speech(self) -> None:
+        """The client says that the user has finished."""
+        ...
+
+    def close(self) -> None:
+        """Tell the listener nothing more."""
         ...

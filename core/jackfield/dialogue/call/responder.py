@@ -64,5 +64,8 @@ class Responder(EarListener, Protocol):
         ...
 
     async def run(self) -> None:
-        """Listen and answer until cancelled."""
+        """Listen and answer until cancelled.
+
+        :raises ProviderError: when it cannot go on; users were told of it.
+        """
         ...

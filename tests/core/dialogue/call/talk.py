@@ -13,10 +13,11 @@ from typing import Any
 
 import anyio
 
-from jackfield.assembly import Built
+from jackfield.assembly import Built, Providers
 from jackfield.contracts.call import Call, CallRequest, EndReason, ReplyFinished, ReplyStarted, UserText
 from jackfield.contracts.extension import TurnWrapper
 from jackfield.contracts.llm import LLM
+from jackfield.contracts.realtime import Realtime
 from jackfield.contracts.session import SessionStore
 from jackfield.contracts.stt import STT
 from jackfield.contracts.tools import Tool
@@ -115,6 +116,7 @@ class Exchange:
         stt: STT | None = None,
         tts: TTS | None = None,
         vad: VAD | None = None,
+        realtime: Realtime | None = None,
         named: Mapping[str, LLM] | None = None,
         tools: Sequence[Tool] = (),
         wrappers: Sequence[TurnWrapper] = (),
@@ -141,6 +143,9 @@ class Exchange:
             assembly,
             stt=replace(assembly.stt, default=ears),
             vad=Built("vad", "loud", Capabilities(), vad or LoudVAD()),
+            realtime=Providers(
+                Built("realtime", "duet", Capabilities(), realtime) if realtime is not None else None
+            ),
         )
         self.service = CallService(
             self.assembly,

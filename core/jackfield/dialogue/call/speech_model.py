@@ -1,0 +1,442 @@
+"""A call with one model that listens and speaks: who speaks when, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from typing import Final, Literal
+
+import anyio
+from anyio.abc import TaskGroup
+
+from jackfield.assembly import Built
+from jackfield.audio.pcm import WIDTH_BYTES
+from jackfield.contracts.call import CallLeg, CallRequest, CallTrouble, SpeechStarted, SpeechStopped, UserText
+from jackfield.contracts.extension import Event
+from jackfield.contracts.llm import ToolCall
+from jackfield.contracts.realtime import (
+    Realtime,
+    RealtimeAudio,
+    RealtimeOutput,
+    RealtimeSession,
+    RealtimeSettings,
+    RealtimeSpeech,
+    RealtimeText,
+    RealtimeUsage,
+    SaysPhrases,
+    TakesTurns,
+)
+from jackfield.contracts.session import Window
+from jackfield.contracts.stt import Transcript
+from jackfield.contracts.tools import ToolContext
+from jackfield.contracts.turn import ToolStarted, TurnRequest
+from jackfield.dialogue.call.endpointing import CallState
+from jackfield.dialogue.call.exchanges import Exchange, Exchanges, Question
+from jackfield.dialogue.call.model_figures import ModelFigures
+from jackfield.dialogue.call.model_line import ModelLine
+from jackfield.dialogue.call.model_reply import ModelReply, ModelTurn
+from jackfield.dialogue.call.reply import Means
+from jackfield.dialogue.call.responder import Host
+from jackfield.dialogue.call.saying import Saying, loop_time_s
+from jackfield.dialogue.failures import code_of, report
+from jackfield.dialogue.history import told
+from jackfield.dialogue.scenarios import Part, ScenarioTable
+from jackfield.dialogue.tools import Toolbox
+from jackfield.dialogue.voices import voice_for
+from jackfield.dialogue.waterfall import Waterfall
+from jackfield.errors import JackfieldError, ProviderError, ProviderTimedOut, ProviderUnavailable
+from jackfield.text import normalise
+
+_RECONNECT_S: Final = 5.0
+"""Within which a lost session is to be replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMeans:
+    """What a call with a speech-to-speech model is made with."""
+
+    model: Built[Realtime]
+    means: Means
+    scenarios: ScenarioTable
+    toolbox: Toolbox
+    figures: ModelFigures
+    open_s: float
+    """Seconds within which the first session must stand."""
+    publish: Callable[[Event], None]
+    report_interruption: Callable[[], None]
+
+
+class SpeechModel:
+    """Lets the user and a model talk. Implements `Responder`.
+
+    The model judges when the user speaks, unless the client does. Each item that it says is an item of the
+    leg; one that comes while another is heard waits for its end.
+    """
+
+    def __init__(self, host: Host, leg: CallLeg, request: CallRequest, with_: ModelMeans) -> None:
+        self._host = host
+        self._leg = leg
+        self._request = request
+        self._with = with_
+        self._means = with_.means
+        self._scenario, self._part = request.scenario, with_.scenarios.part(request.scenario)
+        self._key = self._means.sessions.key(request.conversation)
+        self._line = ModelLine(request.rate_hz)
+        self._exchanges = Exchanges(self._means, self._asked("voice"))
+        self._tasks: TaskGroup | None = None
+        self._queue: deque[ModelReply] = deque()
+        """What is heard, and what is to be heard after it."""
+        self._over: set[str] = set()
+        """Items of the session that nobody wants any more."""
+        self._unwritten: deque[Question] = deque()
+        """What was said and is not written down yet."""
+        self._unanswered: list[Question] = []
+        self._awaited = False
+        """Whether the model owes an answer."""
+        self._began_s = 0.0
+        """When the user had finished."""
+        self._rate_hz = 0
+        self._out_bytes = 0
+        self._was_useful = False
+        """Whether anything came of this session."""
+        self._greeted = not request.greet
+        self._tools_running = 0
+        self._state: CallState = "listening"
+
+    async def run(self) -> None:
+        failure: Exception | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self._exchanges.run)
+                tasks.start_soon(self._line.run)
+                failure = await self._talk_on()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._tasks = None
+            self._drop_replies()
+            await self._exchanges.settle()
+        if failure is not None:
+            raise failure if isinstance(failure, ProviderError) else ProviderUnavailable("the model failed")
+
+    # What the ear hears.
+
+    def speech_started(self, at_s: float) -> None:
+        self._host.user_active()
+        self._leg.tell(SpeechStarted())
+        self.give_way()
+
+    def sound(self, pcm: bytes) -> None:
+        self._line.push(pcm)
+
+    def short_silence(self) -> None:
+        """The model judges silence itself."""
+
+    def speech_resumed(self) -> None:
+        """The model judges silence itself."""
+
+    def speech_ended(self, spoken_s: float, silent_since_s: float) -> None:
+        self._host.user_active()
+        if self._request.turns == "auto":
+            self._line.push_silence()  # no more sound may come, and the model waits for the end
+            return
+        self._spoken()
+        self._line.wish(self._commit)
+
+    async def _commit(self, session: RealtimeSession) -> None:
+        if isinstance(session, TakesTurns):
+            await session.commit()
+        else:
+            self._line.push_silence()
+
+    def detector_failed(self, error: ProviderError) -> None:
+        """There is no detector."""
+
+    # What the client wants.
+
+    def text(self, text: str) -> None:
+        self._host.user_active()
+        self.give_way()
+        question = Question("text")
+        question.is_heard_as(text)
+        self._await(question)
+        self._line.wish(partial(_inject, text))
+        self._update()
+
+    def give_way(self) -> None:
+        newest, heard_ms = self._queue[-1] if self._queue else None, 0
+        if newest is not None and newest is self._queue[0]:
+            heard_ms = round(1000 * self._means.floor.heard_s(newest.item))
+        elif newest is None and not self._awaited:
+            return
+        self._drop_replies()
+        self._line.wish(lambda session: session.interrupt(heard_ms))
+
+    def interrupt(self) -> None:
+        self.give_way()
+        self._unanswered.clear()
+        self._awaited = False
+        self._update()
+
+    def played(self, item: int) -> None:
+        if self._queue and self._queue[0].item == item:
+            self._queue[0].played()
+
+    def switch(self, scenario: str) -> None:
+        self._scenario, self._part = scenario, self._with.scenarios.part(scenario)
+        self._line.wish(self._change)
+
+    async def _change(self, session: RealtimeSession) -> None:
+        await session.update(await self._settings())
+
+    # The sessions with the model.
+
+    async def _talk_on(self) -> Exception:
+        """Talk with the model, and once more where it is lost; gives why there is no more talking."""
+        failures, limit_s = 0, self._with.open_s
+        while True:
+            self._was_useful = False
+            try:
+                await self._talk(limit_s)
+            except Exception as error:  # noqa: BLE001  # a plugin is somebody else's code
+                failure = error
+            report(self._with.model, failure, self._with.publish)
+            self._leg.tell(CallTrouble(code_of("llm", failure)))
+            self._drop_replies(failure)
+            failures = 1 if self._was_useful else failures + 1
+            if failures > 1 or not _may_be_back(failure):
+                return failure
+            await self._exchanges.settle()
+            limit_s = _RECONNECT_S
+
+    async def _talk(self, limit_s: float) -> None:
+        """Hold one session until it fails.
+
+        :raises ProviderError: when it does.
+        """
+        with anyio.CancelScope() as scope:
+            part, settings = self._part, await self._settings()
+            scope.deadline = anyio.current_time() + limit_s
+            async with self._with.model.object.session(settings) as session:
+                scope.deadline = inf
+                await self._listen(session, part)
+        if scope.cancelled_caught:
+            raise ProviderTimedOut("no session came about in time")
+
+    async def _listen(self, session: RealtimeSession, part: Part) -> None:
+        before_s = self._line.pushed_s
+        self._rate_hz, self._out_bytes = session.rate_hz, 0
+        self._over.clear()
+        self._with.figures.opened(self._with.model)
+        try:
+            self._begin(session, part)
+            async for output in session:
+                self._take(output)
+        finally:
+            self._line.disconnect()
+            for question in self._unwritten:
+                question.is_heard_as("")
+            self._unwritten.clear()
+            out_s = self._out_bytes / WIDTH_BYTES / self._rate_hz
+            self._with.figures.closed(self._with.model, self._line.pushed_s - before_s, out_s)
+        raise ProviderUnavailable("the model ended the session")
+
+    def _begin(self, session: RealtimeSession, part: Part) -> None:
+        """Greet, or have answered what no session did; this one was told of `part`."""
+        self._line.connect(session)
+        if part is not self._part:
+            self._line.wish(self._change)
+        greeting = self._part.greeting
+        if not self._greeted and greeting and isinstance(session, SaysPhrases):
+            self._line.wish(lambda _: session.say(greeting))
+        self._greeted = True
+        if self._unwritten and self._request.turns == "explicit":
+            self._line.wish(self._commit)
+        for question in self._unanswered:
+            if question.text:
+                self._line.wish(partial(_inject, question.text))
+
+    async def _settings(self) -> RealtimeSettings:
+        request = self._request
+        try:
+            window = await self._means.sessions.window(request.conversation) or Window()
+        except JackfieldError as error:  # without what was said before is better than not at all
+            self._leg.tell(CallTrouble(code_of("llm", error)))
+            window = Window()
+        system, *examples = self._part.opening_for(request.username)
+        return RealtimeSettings(
+            instructions=system.content,
+            voice=voice_for(request.voice, window.preferences, self._part.voice),
+            tools=self._with.toolbox.specs,
+            language=self._means.language,
+            temperature=self._part.temperature,
+            turns=request.turns,
+            history=(*examples, *told(window.messages)),
+        )
+
+    # What the model says.
+
+    def _take(self, output: RealtimeOutput) -> None:
+        if isinstance(output, RealtimeAudio):
+            self._was_useful = True
+            self._out_bytes += len(output.pcm)
+            if (reply := self._reply(output.item)) is not None:
+                reply.sound(output.pcm)
+        elif isinstance(output, RealtimeText):
+            if (reply := self._reply(output.item, begin=bool(output.text))) is not None:
+                reply.words(output.text, done=output.done)
+        elif isinstance(output, Transcript):
+            self._written(output)
+        elif isinstance(output, RealtimeSpeech):
+            self._noticed(output)
+        elif isinstance(output, RealtimeUsage):
+            self._with.figures.used(self._request.transport, output)
+            self._awaited = False  # if there was nothing to say, nothing comes
+            self._update()
+        elif self._tasks is not None:
+            self._tasks.start_soon(self._call_tool, output)
+
+    def _noticed(self, speech: RealtimeSpeech) -> None:
+        """The model has heard somebody begin to speak, or stop."""
+        if speech.state == "started":
+            self.speech_started(0.0)
+        else:
+            self._spoken()
+
+    def _spoken(self) -> None:
+        """The user has finished; an answer will come, and some time the words of the question."""
+        self._host.user_active()
+        self._leg.tell(SpeechStopped())
+        question = Question("voice")
+        self._unwritten.append(question)
+        self._await(question)
+        self._update()
+
+    def _await(self, question: Question) -> None:
+        self._unanswered.append(question)
+        self._awaited = True
+        self._began_s = loop_time_s()
+
+    def _written(self, transcript: Transcript) -> None:
+        text = normalise(transcript.text)
+        final = transcript.kind == "final"
+        if final and self._unwritten:
+            self._unwritten.popleft().is_heard_as(text)
+        if text:
+            self._leg.tell(UserText(text, final=final))
+
+    def _reply(self, name: str, *, begin: bool = True) -> ModelReply | None:
+        """The reply that an item is; None for one that nobody wants any more."""
+        if name in self._over:
+            return None
+        for reply in self._queue:
+            if reply.name == name:
+                return reply
+        return self._new_reply(name) if begin else None
+
+    def _new_reply(self, name: str) -> ModelReply:
+        questions, self._unanswered = self._unanswered, []
+        self._awaited = False
+        waterfall = Waterfall(self._began_s or loop_time_s(), clock=loop_time_s)
+        kind = questions[0].kind if questions else "voice"
+        turn = ModelTurn(self._asked(kind), self._key, self._with.model, waterfall, self._means.call)
+        waterfall.reached("first_token")
+        reply = ModelReply(
+            self._means,
+            self,
+            turn,
+            name=name,
+            rate_hz=self._rate_hz,
+            questions=questions,
+            ended=self._ended,
+        )
+        self._queue.append(reply)
+        if self._tasks is not None:
+            self._tasks.start_soon(reply.run)
+        if self._queue[0] is reply:
+            reply.release()
+        return reply
+
+    async def _call_tool(self, call: ToolCall) -> None:
+        self._tools_running += 1
+        self._leg.tell(ToolStarted(call.id, call.name))
+        try:
+            context = ToolContext(self._request.conversation.user, self._key)
+            result, finished = await self._with.toolbox.call(call, context)
+        finally:
+            self._tools_running -= 1
+        self._leg.tell(finished)
+        self._with.figures.tool_called(self._request.transport, ok=finished.ok)
+        self._line.wish(lambda session: session.tool_result(call.id, result.content))
+        self._update()
+
+    # How the answers go.
+
+    def sounding(self) -> None:
+        self._update()
+
+    def over(self, saying: Saying) -> None:
+        if self._queue and saying is self._queue[0]:
+            self._queue.popleft()
+            if self._queue:
+                self._queue[0].release()
+        self._update()
+
+    def _ended(self, reply: ModelReply) -> None:
+        """Keep what was heard of a reply; where that is nothing, its questions are still open."""
+        self._over.add(reply.name)
+        if reply.heard:
+            self._exchanges.add(Exchange(reply.questions, reply.heard))
+        else:
+            self._unanswered[:0] = reply.questions
+
+    def _drop_replies(self, failure: Exception | None = None) -> None:
+        """Fall silent: what is heard is over, and what was to follow is not heard."""
+        replies, self._queue = [*self._queue], deque()
+        for reply in reversed(replies):  # what is still open comes back in its order
+            if failure is not None:
+                reply.fail(failure)
+                continue
+            if reply.sounding:
+                self._with.report_interruption()
+            reply.interrupt()
+
+    def _asked(self, kind: Literal["text", "voice"]) -> TurnRequest:
+        request = self._request
+        return TurnRequest(
+            conversation=request.conversation,
+            text="",
+            transport=request.transport,
+            message_type=kind,
+            username=request.username,
+            scenario=self._scenario,
+            language=request.language,
+            voice=request.voice,
+            storing="nothing",
+        )
+
+    def _update(self) -> None:
+        """Let the call know what it is doing now."""
+        if self._queue and self._queue[0].sounding:
+            state: CallState = "speaking"
+        elif self._queue or self._awaited or self._tools_running:
+            state = "thinking"
+        else:
+            state = "listening"
+        if state != self._state:
+            self._state = state
+            self._host.set_state(state)
+
+
+async def _inject(text: str, session: RealtimeSession) -> None:
+    await session.inject(text)
+
+
+def _may_be_back(failure: Exception) -> bool:
+    """Whether asking once more within a few seconds may help."""
+    if not isinstance(failure, ProviderError):
+        return False
+    return failure.retryable and (failure.retry_after_s or 0.0) <= _RECONNECT_S
