@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -39,20 +40,25 @@ def command(
 
 
 def _serve(file: Path | None, env_file: Path | None, server: dict[str, object]) -> int:
-    from jackfield.server.serve import serve
-
+    gc.disable()  # what is loaded before the server listens is no garbage, and searching it takes long
     try:
-        config = loaded(file, env_file, server)
-    except ConfigError:
-        from jackfield.cli.inspection import inspected
+        from jackfield.server.serve import serve
 
-        inspected(file, env_file, server)  # raises with what else is wrong, so that all of it is told
-        raise
-    return serve(config, ready=lambda url: _announce(url, config))
+        try:
+            config = loaded(file, env_file, server)
+        except ConfigError:
+            from jackfield.cli.inspection import inspected
+
+            inspected(file, env_file, server)  # raises with what else is wrong, so that all of it is told
+            raise
+        return serve(config, ready=lambda url: _announce(url, config))
+    finally:
+        gc.enable()
 
 
 def _announce(url: str, config: Config) -> None:
     """Say where the server listens, and what to try."""
+    gc.enable()
     click.echo(f"\nListening on {url}  (Ctrl-C stops)")
     door = next((door for door in config.transport if door.use == "relay_chat"), None)
     if door is not None and door.auth is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from jackfield.cli.serve import _announce as announce, command
+from jackfield.config import read_config
 from tests.postgres_server import PostgresServer
 from tests.redis_server import DURABLE, RedisServer
 from tests.s3_server import S3Server
@@ -100,3 +104,18 @@ def test_every_example_starts(tmp_path: Path, path: Path) -> None:
         served(path, tmp_path, STAND_INS | database) as (said, _),
     ):
         assert said[1].startswith("Listening on http://127.0.0.1:"), (tmp_path / "log").read_text()
+
+
+def test_garbage_is_collected_again_once_it_listens() -> None:
+    gc.disable()
+    try:
+        announce("http://127.0.0.1:8000", read_config(ROOT / "examples" / "echo.toml", {}))
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_garbage_is_collected_again_after_a_start_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "jackfield.toml").write_text('llm = "echo"')
+    assert CliRunner().invoke(command, [str(tmp_path / "jackfield.toml")]).exit_code != 0
+    assert gc.isenabled()
