@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from jackfield.plugin import PROJECT, Kind
 
@@ -24,8 +25,13 @@ def group_of(kind: Kind) -> str:
     return f"{PROJECT}.{kind}"
 
 
-def installed(kind: Kind) -> list[InstalledPlugin]:
-    """List the plugins of a kind by name; two distributions may offer the same one."""
+def installed(kind: Kind, points: Iterable[EntryPoint] | None = None) -> list[InstalledPlugin]:
+    """List the plugins of a kind by name; two distributions may offer the same one.
+
+    `points` are the entry points of the kind where they were read before.
+    """
+    if points is None:
+        points = entry_points(group=group_of(kind))
     return [
         InstalledPlugin(
             kind=kind,
@@ -34,5 +40,5 @@ def installed(kind: Kind) -> list[InstalledPlugin]:
             distribution=(point.dist and point.dist.name) or "unknown",  # a half removed one has no name
             version=(point.dist and point.dist.version) or "",
         )
-        for point in sorted(entry_points(group=group_of(kind)), key=lambda point: point.name)
+        for point in sorted(points, key=lambda point: point.name)
     ]

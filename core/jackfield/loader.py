@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 from pydantic import ValidationError
@@ -42,6 +42,9 @@ from jackfield.installed import group_of, installed
 from jackfield.plugin import API, PROJECT, Capabilities, Kind, Options, PluginInfo, Site
 from jackfield.remedies import missing_sdk, one_line, suggestion
 
+if TYPE_CHECKING:
+    from stevedore.extension import OnLoadFailureCallbackT
+
 logger = logging.getLogger(__name__)
 
 _SHOW_MORE: Final = 'JACKFIELD_DEBUG=1 and log_level = "DEBUG" show more.'
@@ -56,14 +59,20 @@ class Plugin:
 
 
 class _Driver(DriverManager[ModuleType]):
-    """Imports one plugin's module.
+    """Imports one plugin's module, which one of `points` names.
 
-    The entry points are read afresh: stevedore's own cache on disk can hide a plugin that was just
-    installed, and forgets which distribution it came from.
+    They are not stevedore's own: its cache on disk can hide a plugin that was just installed, and forgets
+    which distribution it came from.
     """
 
+    def __init__(
+        self, points: EntryPoints, kind: Kind, name: str, on_failure: OnLoadFailureCallbackT[ModuleType]
+    ) -> None:
+        self._points = points
+        super().__init__(group_of(kind), name, on_load_failure_callback=on_failure)
+
     def list_entry_points(self) -> list[EntryPoint]:
-        return list(entry_points(group=self.namespace))
+        return list(self._points)
 
 
 class Loader:
@@ -73,6 +82,7 @@ class Loader:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._loaded: dict[tuple[Kind, str], Plugin] = {}
+        self._points = entry_points()  # each time it reads a file of every distribution
 
     def load(self, kind: Kind, name: str, section: str) -> Plugin:
         """Import a plugin and check what it says of itself; later calls give the same one.
@@ -161,7 +171,7 @@ class Loader:
 
     def _find(self, kind: Kind, name: str, section: str) -> None:
         """Refuse unknown and doubled names before anything is imported."""
-        plugins = installed(kind)
+        plugins = installed(kind, self._of(kind))
         matches = [plugin for plugin in plugins if plugin.name == name]
         if len(matches) == 1:
             return
@@ -174,12 +184,15 @@ class Loader:
         )
         raise PluginNotFound(problem)
 
+    def _of(self, kind: Kind) -> EntryPoints:
+        return self._points.select(group=group_of(kind))
+
     def _import(self, kind: Kind, name: str, section: str) -> ModuleType:
         def fail(_manager: object, _point: EntryPoint, error: BaseException) -> None:
             raise error
 
         try:
-            driver = _Driver(group_of(kind), name, on_load_failure_callback=fail)
+            driver = _Driver(self._of(kind), kind, name, fail)
         except Exception as error:
             logger.debug("importing %s plugin %s failed", kind, name, exc_info=True)
             problem = Problem(
