@@ -45,7 +45,7 @@ setup: ## Install into .venv what `make run` needs, without models.
 test: $(TEST_STAMP) ## Install what the tests need and run them. ARGS='-n 0 -k name' goes to pytest.
 	@$(BIN)/jackfield models fetch
 	@$(BIN)/jackfield models fetch --config examples/pichat-offline.toml
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(TEST_STAMP) ## Check style, types and the borders between the rooms.
