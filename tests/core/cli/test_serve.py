@@ -109,7 +109,7 @@ def test_every_example_starts(tmp_path: Path, path: Path) -> None:
 def test_garbage_is_collected_again_once_it_listens() -> None:
     gc.disable()
     try:
-        announce("http://127.0.0.1:8000", read_config(ROOT / "examples" / "echo.toml", {}))
+        announce("http://127.0.0.1:8000", read_config((ROOT / "examples" / "echo.toml").read_text(), {}))
         assert gc.isenabled()
     finally:
         gc.enable()
