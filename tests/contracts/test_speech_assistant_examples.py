@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +70,12 @@ def test_placeholders_count_as_missing() -> None:
 def test_the_port_is_5050_unless_told_otherwise() -> None:
     assert read_config(EXAMPLE.read_text(), STAND_INS).server.port == 5050
     assert read_config(EXAMPLE.read_text(), {**STAND_INS, "PORT": "8123"}).server.port == 8123
+
+
+@pytest.mark.contract("SA-43")
+def test_python_is_3_11_or_newer() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11"
 
 
 @pytest.mark.contract("SA-21")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from jackfield.contracts.auth import UserId
 from jackfield.contracts.call import CallRequest, ReplyStarted, ReplyText
 from jackfield.contracts.turn import ConversationRef
 from jackfield.testing.leaks import Running, left_running
+from jackfield_transport_speech_assistant.ice import IceServer
 from jackfield_transport_speech_assistant.peer import HEARING_HZ, Ending, Peer
 from jackfield_transport_speech_assistant.track import RATE_HZ
 from tests.transports.browser import Browser, pitch_hz, tone
@@ -35,21 +36,27 @@ class Line:
 
 
 @asynccontextmanager
-async def line(browser: Browser, *, candidates: bool = True, connect_s: float = 30) -> AsyncIterator[Line]:
-    """Answer a browser's offer and talk with it."""
-    held = Line(Peer("rs_1", connect_s=connect_s))
+async def line(
+    browser: Browser,
+    *,
+    candidates: bool = True,
+    ice_servers: Sequence[IceServer] = (),
+    only: Callable[[str], str] = str,
+) -> AsyncIterator[Line]:
+    """Answer a browser's offer and talk with it; `only` is what each side is shown of the other's words."""
+    held = Line(Peer("rs_1", ice_servers))
 
     async def talk() -> None:
         held.ending = await held.peer.talk(held.call, ready.set)
         held.call.close()
 
     try:
-        answer = await held.peer.answer(await browser.offer(candidates=candidates))
+        answer = await held.peer.answer(only(await browser.offer(candidates=candidates)))
         ready = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(talk)
             await ready.wait()
-            await browser.accept(answer)
+            await browser.accept(only(answer))
             yield held
             tasks.cancel_scope.cancel()
     finally:
