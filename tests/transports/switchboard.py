@@ -111,6 +111,10 @@ class TrialCall:
         while [name for name, _value in self.told] != list(names):
             await self._changed.wait()
 
+    async def until_more(self) -> None:
+        """Wait for whatever comes next."""
+        await self._changed.wait()
+
     async def until_fed(self, size: int) -> None:
         """Wait for so many bytes of sound."""
         while len(self.sound) < size:

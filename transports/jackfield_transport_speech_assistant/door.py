@@ -14,6 +14,7 @@ from jackfield_transport_speech_assistant.cast import BUILT_IN, Cast
 from jackfield_transport_speech_assistant.live import LiveSessions
 from jackfield_transport_speech_assistant.signalling import Signalling
 from jackfield_transport_speech_assistant.switching import Switching
+from jackfield_transport_speech_assistant.telephone import telephone_routes
 
 if TYPE_CHECKING:
     from jackfield_transport_speech_assistant.options import SpeechAssistantOptions
@@ -30,7 +31,9 @@ class SpeechAssistant:
         self._live: LiveSessions | None = None
 
     def routes(self, panel: Panel) -> APIRouter:
-        """:raises ConfigError: in production, when clients are told to come over plain HTTP."""
+        """:raises ConfigError: in production, when clients are told to come over plain HTTP; and when
+        something is missing that telephones need.
+        """
         shared, signals = panel.sessions.shared, panel.sessions.signals
         if shared is None or signals is None:  # the loader has seen to it
             raise RuntimeError("speech_assistant needs a store with the roles shared and signals")
@@ -43,6 +46,9 @@ class SpeechAssistant:
         router = APIRouter(tags=["speech_assistant"])
         Signalling(panel, options, self._site, book, self._live, cast).add_routes(router)
         Switching(panel, book, self._live, signals, cast).add_routes(router)
+        if options.telephone is not None:
+            sessions = PhoneSessions(panel, book, self._live)
+            router.include_router(telephone_routes(panel, options.telephone, self._site, sessions))
         return router
 
     async def run(self, _panel: Panel) -> None:

@@ -1,0 +1,56 @@
+"""What is missing or wrong about telephones is told before anything starts."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from jackfield import ConfigError, Site
+from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions, check_telephone
+
+GOOD = {"account_sid": "AC1", "auth_token": "secret-123"}
+
+
+def problems(
+    options: dict[str, Any], *, url: str = "https://a.example", production: bool = False, auth: bool = True
+) -> list[str]:
+    """The sections of everything that is wrong."""
+    site = Site("transport.1", "speech_assistant", logging.getLogger("trial"), production=production)
+    found = TelephoneOptions.model_validate(options)
+    told, sections = "", []
+    try:
+        check_telephone(found, site, url, authenticates=auth)
+    except ConfigError as error:
+        told, sections = str(error), [problem.section for problem in error.problems]
+    assert "secret-123" not in told
+    return [section.removeprefix("transport.1.options.telephone.") for section in sections]
+
+
+def test_a_token_and_an_address_are_enough_to_be_called() -> None:
+    assert problems({"auth_token": "secret-123"}, production=True, auth=False) == []
+
+
+def test_signatures_need_the_token_and_are_left_out_at_home_only() -> None:
+    assert problems({}) == ["auth_token"]
+    assert problems({"verify_signatures": False}) == []
+    assert problems({"verify_signatures": False}, production=True) == ["verify_signatures"]
+
+
+def test_twilio_has_to_know_the_address() -> None:
+    assert problems(GOOD, url="") == ["server.public_url"]
+
+
+def test_calling_needs_every_credential_and_users_who_sign_in() -> None:
+    calls = {"enabled": True}
+    assert problems({"calls": calls}) == ["account_sid", "auth_token", "phone_number"]
+    assert problems({**GOOD, "phone_number": "+18005551212", "calls": calls}) == []
+    assert problems({**GOOD, "phone_number": "+18005551212", "calls": calls}, auth=False) == ["calls.enabled"]
+
+
+@pytest.mark.parametrize("value", ["", "  ", "your_twilio_auth_token"])
+def test_a_placeholder_is_no_credential(value: str) -> None:
+    with pytest.raises(ValidationError, match="still what stood in the example"):
+        TelephoneOptions.model_validate({"auth_token": value})

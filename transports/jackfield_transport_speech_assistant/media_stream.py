@@ -1,0 +1,276 @@
+"""The WebSocket of a telephone call: from Twilio's handshake to the farewell."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import anyio
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from jackfield.audio.mulaw import RATE_HZ, decode_mulaw
+from jackfield.contracts.call import Call, CallRequest, EndReason
+from jackfield.contracts.panel import Metric, Panel
+from jackfield.contracts.turn import ConversationRef
+from jackfield.errors import ProtocolError, StoreUnavailable
+from jackfield.plugin import Site
+from jackfield.sockets import INTERNAL, NORMAL, POLICY, close_code, is_open
+from jackfield.web.outbox import Outbox
+from jackfield_transport_speech_assistant.cast import Cast
+from jackfield_transport_speech_assistant.phone_admission import Party, PhoneAdmission
+from jackfield_transport_speech_assistant.phone_frames import (
+    Digit,
+    Frame,
+    Mark,
+    Media,
+    Other,
+    Started,
+    Stopped,
+    read_frame,
+)
+from jackfield_transport_speech_assistant.phone_leg import PhoneLeg
+from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions
+from jackfield_transport_speech_assistant.twilio_signature import Signatures, check_signed
+
+logger = logging.getLogger(__name__)
+
+MAX_BAD_FRAMES: Final = 50
+"""So many in a row, and the call ends."""
+_START_S: Final = 10.0
+_FAREWELL_S: Final = 2.0
+"""How long a stream that does not read may hold up the end."""
+_RESTART: Final = 1012
+"""What a socket is closed with by a server that stops."""
+
+CODES_OF_REASONS: Final[Mapping[EndReason, int]] = {
+    "hung_up": NORMAL,
+    "idle": NORMAL,
+    "too_long": NORMAL,
+    "provider_lost": INTERNAL,
+    "bad_audio": POLICY,
+    "shutdown": 1001,
+}
+
+
+class Talk(Protocol):
+    """A call that is open and waits to be held."""
+
+    async def __call__(self) -> EndReason: ...
+
+
+class Holder(Protocol):
+    """Who else has a hand in calls that belong to a session of a user."""
+
+    async def hold(self, party: Party, call: Call, talk: Talk) -> EndReason:
+        """Hold the call by `talk`; gives what that gave.
+
+        :raises ProtocolError: when the session is over or has begun already.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStreams:
+    """The route of streams. `holder` is None where no session of a user can have a telephone."""
+
+    panel: Panel
+    options: TelephoneOptions
+    site: Site
+    admission: PhoneAdmission
+    signatures: Signatures | None
+    cast: Cast
+    bad_frames: Metric
+    holder: Holder | None
+
+    async def serve(self, websocket: WebSocket, scenario: str) -> None:
+        """Hold one call. What has to be refused before a word is, in the handshake."""
+        await check_signed(self.signatures, self.panel.limits, websocket)
+        known = self.cast.find(scenario)
+        await websocket.accept()
+        stream = _Stream(websocket, self)
+        try:
+            code = await stream.serve(known)
+        except WebSocketDisconnect:
+            return
+        except (ProtocolError, StoreUnavailable) as error:
+            await _close(websocket, _code(error), getattr(error, "code", ""))
+            raise  # so that it is counted
+        await _close(websocket, code)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One stream."""
+
+    websocket: WebSocket
+    door: MediaStreams
+    sid: str = ""
+    bad_in_a_row: int = 0
+    offence: ProtocolError | None = None
+    gave_up: bool = False
+    call: Call = field(init=False)
+    leg: PhoneLeg = field(init=False)
+
+    async def serve(self, scenario: str) -> int:
+        """Hold the call; gives the close code.
+
+        :raises ProtocolError: when there is to be no call, or the client breaks the protocol.
+        """
+        door = self.door
+        started = await self._started()
+        if door.options.account_sid is not None and started.account:
+            _check_account(started, door.options.account_sid.get_secret_value())
+        party = await door.admission.take(started.token, started.call)
+        self.sid = started.stream
+        outbox = Outbox(door.options.max_waiting_bytes, self._give_up)
+        self.leg = PhoneLeg(outbox, self.sid)
+        async with AsyncExitStack() as stack:
+            stack.callback(self.leg.close)
+            request = self._request(party, scenario)
+            self.call = self.leg.call = await stack.enter_async_context(
+                door.panel.calls.open(request, self.leg)
+            )
+            reason = await self._hold(party, request, outbox)
+        if self.offence is not None:
+            raise self.offence
+        return POLICY if self.gave_up else CODES_OF_REASONS[reason]
+
+    def _request(self, party: Party, scenario: str) -> CallRequest:
+        panel, site = self.door.panel, self.door.site
+        session = party.session or panel.sessions.new_session_id(party.user)
+        return CallRequest(
+            conversation=ConversationRef(site.mount, party.user, session),
+            transport=site.plugin,
+            rate_hz=RATE_HZ,
+            scenario=self.door.cast.played(scenario),
+        )
+
+    async def _hold(self, party: Party, request: CallRequest, outbox: Outbox) -> EndReason:
+        async def talk() -> EndReason:
+            return await self._talk(outbox)
+
+        session = request.conversation.session
+        logger.info("telephone call began; session_id=%s scenario=%s", session, request.scenario)
+        if self.door.holder is not None and party.session:
+            reason = await self.door.holder.hold(party, self.call, talk)
+        else:
+            reason = await talk()
+        logger.info("telephone call ended; session_id=%s reason=%s", session, reason)
+        return reason
+
+    async def _talk(self, outbox: Outbox) -> EndReason:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._send, outbox)
+            tasks.start_soon(self._listen)
+            reason = await self.call.run()
+            self.leg.close()
+            outbox.finish()
+            with anyio.move_on_after(_FAREWELL_S):
+                await outbox.finished.wait()
+            tasks.cancel_scope.cancel()
+        return reason
+
+    def _give_up(self) -> None:
+        self.gave_up = True
+        self.call.hang_up()
+
+    async def _send(self, outbox: Outbox) -> None:
+        async def send(message: Message) -> None:
+            if "bytes" in message:  # of sound, so that the outbox can forget it; all frames are text
+                message["text"] = message.pop("bytes").decode()
+            await self.websocket.send(message)
+
+        try:
+            await outbox.run(send)
+        except WebSocketDisconnect:
+            self.call.hang_up()
+            outbox.finished.set()
+
+    async def _started(self) -> Started:
+        with anyio.move_on_after(_START_S):
+            while True:
+                frame = self._read(await self._receive())
+                if isinstance(frame, Started):
+                    return frame
+                if frame is not None and not isinstance(frame, Other):
+                    raise _violation("start has to come before anything else.")
+        raise _violation("No start came in time.")
+
+    async def _receive(self) -> str | None:
+        """Give the text of a message, None for one of bytes."""
+        message = await self.websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", NORMAL))
+        text: str | None = message.get("text")
+        return text
+
+    def _read(self, text: str | None) -> Frame | None:
+        """Read a frame; a bad one is dropped.
+
+        :raises ProtocolError: when there were too many.
+        """
+        try:
+            frame = read_frame(text)
+        except ProtocolError:
+            self.door.bad_frames.inc()
+            self.bad_in_a_row += 1
+            if self.bad_in_a_row >= MAX_BAD_FRAMES:
+                raise
+            return None
+        self.bad_in_a_row = 0
+        return frame
+
+    async def _listen(self) -> None:
+        """Take what the telephone sends, until it hangs up."""
+        call = self.call
+        try:
+            while True:
+                frame = self._read(await self._receive())
+                if frame is not None:
+                    self._take(frame)
+        except WebSocketDisconnect as left:
+            call.hang_up("shutdown" if left.code == _RESTART else "hung_up")
+        except ProtocolError as error:
+            self.offence = error
+            call.hang_up("bad_audio" if error.status == 422 else "hung_up")
+
+    def _take(self, frame: Frame) -> None:
+        if frame.stream not in ("", self.sid):
+            raise _violation("The frame is of another stream.")
+        match frame:
+            case Media(sound=sound):
+                if sound is not None:
+                    self.call.feed(decode_mulaw(sound))
+            case Mark(name=name):
+                self.leg.marked(name)
+            case Digit(digit=digit):
+                self.call.digit(digit)
+            case Stopped():
+                self.call.hang_up()
+            case Started():
+                raise _violation("The stream has started already.")
+
+
+def _check_account(started: Started, account: str) -> None:
+    if started.account != account:
+        raise ProtocolError(403, "foreign_account", "The stream is of another account.")
+
+
+def _code(error: ProtocolError | StoreUnavailable) -> int:
+    if isinstance(error, StoreUnavailable):
+        return INTERNAL
+    return close_code(error) if error.status >= 500 else POLICY
+
+
+async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:
+    if is_open(websocket):
+        with anyio.move_on_after(_FAREWELL_S):
+            await websocket.close(code, reason)
+
+
+def _violation(detail: str) -> ProtocolError:
+    return ProtocolError(400, "protocol_violation", detail)

@@ -1,0 +1,53 @@
+"""Sessions of users whose calls come over the telephone: those that the server calls for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jackfield.contracts.auth import UserId
+from jackfield.contracts.call import Call, EndReason
+from jackfield.contracts.panel import Panel
+from jackfield_transport_speech_assistant.book import Book
+from jackfield_transport_speech_assistant.live import LiveSessions
+from jackfield_transport_speech_assistant.media_stream import Talk
+from jackfield_transport_speech_assistant.phone_admission import Party
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneSessions:
+    """They count like a browser's, and can be switched and ended like one."""
+
+    panel: Panel
+    book: Book
+    live: LiveSessions
+
+    async def create(self, user: UserId, scenario: str, *, ttl_s: float) -> Party:
+        """Make a session for a call that has to begin within `ttl_s` seconds.
+
+        :raises ProtocolError: 429 `too_many_sessions`.
+        """
+        session, secret = await self.book.create(self.panel.sessions.owner(user), scenario)
+        await self.book.keep(session, ttl_s=ttl_s)
+        return Party(user, session.id, secret)
+
+    async def forget(self, party: Party) -> None:
+        """There is no call."""
+        session = await self.book.find(self.panel.sessions.owner(party.user), party.session)
+        await self.book.close(session)
+
+    async def hold(self, party: Party, call: Call, talk: Talk) -> EndReason:
+        """Hold a call that has begun.
+
+        :raises ProtocolError: 404 `session_not_found` when it was ended meanwhile, 409 when it has begun.
+        """
+        session = await self.book.find(self.panel.sessions.owner(party.user), party.session)
+        session = await self.book.admit(session, party.secret)
+        reason: EndReason = "hung_up"
+
+        async def noting() -> EndReason:
+            nonlocal reason
+            reason = await talk()
+            return reason
+
+        await self.live.hold(session, call, noting)
+        return reason

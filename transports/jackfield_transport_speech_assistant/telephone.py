@@ -1,0 +1,186 @@
+"""Telephones by way of Twilio: the webhook that a call begins with, its stream, and calls that we make."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from fastapi import APIRouter
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from jackfield.contracts.auth import UserId
+from jackfield.errors import FieldError, ProtocolError
+from jackfield.web.admission import signed_in
+from jackfield.web.json_object import read_object
+from jackfield_transport_speech_assistant.cast import DEFAULT, Cast
+from jackfield_transport_speech_assistant.media_stream import MediaStreams
+from jackfield_transport_speech_assistant.outbound import Dialler, checked_number
+from jackfield_transport_speech_assistant.phone_admission import Party, PhoneAdmission
+from jackfield_transport_speech_assistant.telephone_openapi import CALLS, INCOMING_CALL
+from jackfield_transport_speech_assistant.telephone_options import E164, check_telephone
+from jackfield_transport_speech_assistant.twilio_signature import Signatures, check_signed, socket_url
+
+if TYPE_CHECKING:
+    from jackfield.contracts.panel import Panel
+    from jackfield.plugin import Site
+    from jackfield_transport_speech_assistant.phone_sessions import PhoneSessions
+    from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions
+
+logger = logging.getLogger(__name__)
+
+_MAX_FORM_BYTES: Final = 65_536
+_MAX_FIELDS: Final = 200
+_MAX_CALL_BYTES: Final = 4_096
+_ANSWER_S: Final = 30.0
+"""From the moment a telephone is picked up to the stream, at the most."""
+_FORGET_S: Final = 2.0
+_SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
+_NUMBER: Final = re.compile(E164)
+_PARTY: Final = "party"
+
+
+def telephone_routes(
+    panel: Panel, options: TelephoneOptions, site: Site, sessions: PhoneSessions | None = None
+) -> APIRouter:
+    """Make the routes. With `sessions`, calls that users make are sessions of theirs.
+
+    :raises ConfigError: when something that telephones need is missing.
+    :raises ModuleNotFoundError: without the extra `twilio`.
+    """
+    check_telephone(options, site, panel.settings.public_url, authenticates=panel.authenticates)
+    telephone = _Telephone(panel, options, site, sessions)
+    router = APIRouter()
+    for method in ("POST", "GET"):  # each its own route: they are two operations of the documentation
+        router.add_api_route(
+            "/incoming-call/{scenario}", telephone.incoming, methods=[method], **INCOMING_CALL
+        )
+    router.add_api_websocket_route("/media-stream/{scenario}", telephone.streams.serve)
+    if options.calls.enabled:
+        router.add_api_route("/calls", telephone.dial, methods=["POST"], **CALLS)
+    return router
+
+
+class _Telephone:
+    """What the routes do, on one panel."""
+
+    def __init__(
+        self, panel: Panel, options: TelephoneOptions, site: Site, sessions: PhoneSessions | None
+    ) -> None:
+        assert panel.sessions.shared is not None, "the plugin names the role"
+        self._panel = panel
+        self._options = options
+        self._mount = site.mount
+        self._sessions = sessions
+        self._public_url = panel.settings.public_url
+        self._cast = Cast(panel.scenarios)
+        self._admission = PhoneAdmission(panel.sessions.shared, site.mount)
+        self._signatures = _signatures(options, self._public_url)
+        self._dialler = Dialler(options) if options.calls.enabled else None
+        token = options.auth_token.get_secret_value() if options.auth_token else secrets.token_hex()
+        self._pseudonym_key = token.encode()
+        self.streams = MediaStreams(
+            panel,
+            options,
+            site,
+            self._admission,
+            self._signatures,
+            self._cast,
+            panel.metrics.counter(
+                "jackfield_telephone_bad_frames_total", "Frames of telephones' streams that were dropped."
+            ),
+            sessions,
+        )
+
+    async def incoming(self, request: Request, scenario: str) -> Response:
+        """Answer Twilio's question what is to become of a call: it is to be connected to a stream."""
+        posted = await _fields(request) if request.method == "POST" else None
+        await check_signed(self._signatures, self._panel.limits, request, posted)
+        known = self._cast.find(scenario)
+        fields = request.query_params if posted is None else posted
+        call = fields.get("CallSid", "")
+        if not _SID.fullmatch(call):
+            raise _invalid("CallSid", "required", "This has to be the id of a call.")
+        party = await self._admission.invited(request.query_params.get(_PARTY, ""))
+        if party is None:
+            party = Party(self._caller(fields.get("From", ""), call))
+            await self._panel.limits.check_user(party.user)
+        token = await self._admission.admit(call, party, ttl_s=self._options.token_s)
+        url = f"{socket_url(self._public_url)}{self._mount}/media-stream/{known}"
+        return Response(_twiml(url, token), media_type="text/xml", headers={"Cache-Control": "no-store"})
+
+    async def dial(self, request: Request) -> JSONResponse:
+        """Call a telephone for a user, who is put through to a scenario."""
+        assert self._dialler is not None
+        user = await signed_in(self._panel, request)
+        assert user is not None, "calls are not made without authentication"
+        body = await read_object(request, _MAX_CALL_BYTES)
+        number = checked_number(body.get("to"))
+        asked = body.get("scenario_id", DEFAULT)
+        if not isinstance(asked, str):
+            raise _invalid("scenario_id", "invalid", "This has to be the id of a scenario.")
+        sid = await self._dial(Party(user), number, self._cast.find(asked))
+        logger.info("a telephone is being called; scenario=%s", asked)
+        return JSONResponse({"call_sid": sid}, 201)
+
+    async def _dial(self, party: Party, number: str, scenario: str) -> str:
+        assert self._dialler is not None
+        ttl_s = self._options.calls.time_limit_s + self._options.calls.ring_s + _ANSWER_S
+        if self._sessions is not None:
+            party = await self._sessions.create(party.user, scenario, ttl_s=ttl_s)
+        try:
+            token = await self._admission.invite(party, ttl_s=ttl_s)
+            webhook = f"{self._public_url}{self._mount}/incoming-call/{scenario}?{_PARTY}={token}"
+            return await self._dialler.call(number, webhook)
+        except BaseException:
+            if self._sessions is not None:
+                with anyio.move_on_after(_FORGET_S, shield=True):
+                    await self._sessions.forget(party)
+            raise
+
+    def _caller(self, number: str, call: str) -> UserId:
+        """A caller, by a pseudonym of the number; of hidden numbers each call is another's."""
+        known = number if _NUMBER.fullmatch(number) else call
+        digest = hmac.new(self._pseudonym_key, known.encode(), hashlib.sha256).hexdigest()
+        return self._panel.claimed(f"phone-{digest[:32]}")
+
+
+def _signatures(options: TelephoneOptions, public_url: str) -> Signatures | None:
+    if not options.verify_signatures:
+        logger.warning("telephone calls are taken from anybody: verify_signatures is false")
+        return None
+    assert options.auth_token is not None, "checked before"
+    return Signatures(options.auth_token.get_secret_value(), public_url)
+
+
+async def _fields(request: Request) -> QueryParams:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_FORM_BYTES:
+            raise ProtocolError(413, "body_too_large", "The request is too large.")
+    if body.count(b"&") >= _MAX_FIELDS:
+        raise ProtocolError(413, "body_too_large", "The form has too many fields.")
+    return QueryParams(body.decode("utf-8", errors="replace"))
+
+
+def _twiml(url: str, token: str) -> str:
+    from twilio.twiml.voice_response import Connect, VoiceResponse
+
+    connect = Connect()
+    connect.stream(url=url).parameter(name="token", value=token)
+    response = VoiceResponse()
+    response.append(connect)
+    return str(response)
+
+
+def _invalid(field: str, code: str, message: str) -> ProtocolError:
+    return ProtocolError(
+        422, "invalid_request", f"{field} is not acceptable.", (FieldError(field, code, message),)
+    )
