@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-
 import pytest
 
 from jackfield import ProtocolError
-from jackfield.contracts.session import Shared
-from jackfield.plugin import Site
-from jackfield_session_memory import MemoryOptions, make_session
-from jackfield_transport_speech_assistant.book import Book
+from jackfield_session_memory.options import MemoryOptions
+from jackfield_session_memory.store import MemoryStore
+from jackfield_transport_speech_assistant.book import LIVE_S, Book
 
 pytestmark = pytest.mark.anyio
 
@@ -27,22 +22,17 @@ class Clock:
 
 
 @pytest.fixture
-async def shared() -> AsyncIterator[Shared]:
-    store = make_session(MemoryOptions(), Site("session", "memory", logging.getLogger("trial")))
-    assert isinstance(store, Shared)
-    async with AsyncExitStack() as stack:
-        if hasattr(store, "__aenter__"):
-            await stack.enter_async_context(store)
-        yield store
-
-
-@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def book(shared: Shared, clock: Clock) -> Book:
+def shared(clock: Clock) -> MemoryStore:
+    return MemoryStore(MemoryOptions(), clock=clock)
+
+
+@pytest.fixture
+def book(shared: MemoryStore, clock: Clock) -> Book:
     return Book(shared, "/", per_user=2, offer_s=600, clock=clock)
 
 
@@ -110,8 +100,23 @@ async def test_a_closed_session_is_not_kept(book: Book) -> None:
         await book.find("people/ann", session.id)
 
 
-async def test_the_store_never_sees_a_secret(shared: Shared, book: Book) -> None:
+async def test_the_store_never_sees_a_secret(shared: MemoryStore, book: Book) -> None:
     session, secret = await book.create("people/ann", "default")
     written = await shared.get(f"speech:/:session:{session.id}")
     assert written is not None
     assert secret not in written
+
+
+@pytest.mark.contract("SA-49")
+async def test_a_session_whose_owner_died_is_over_soon(book: Book, clock: Clock) -> None:
+    made, secret = await book.create("people/ann", "default")
+    joined = await book.admit(made, secret)
+    for _renewal in range(3):
+        assert await book.keep(joined)
+        clock.now_s += LIVE_S - 1
+    assert (await book.newest("people/ann")).joined
+    clock.now_s += 1
+    with pytest.raises(ProtocolError, match="session_not_found"):
+        await book.newest("people/ann")
+    await book.create("people/ann", "default")
+    await book.create("people/ann", "default")

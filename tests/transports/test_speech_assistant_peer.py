@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -42,9 +42,10 @@ async def line(
     candidates: bool = True,
     ice_servers: Sequence[IceServer] = (),
     only: Callable[[str], str] = str,
+    check: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Line]:
     """Answer a browser's offer and talk with it; `only` is what each side is shown of the other's words."""
-    held = Line(Peer("rs_1", ice_servers))
+    held = Line(Peer("rs_1", ice_servers, check=check))
 
     async def talk() -> None:
         held.ending = await held.peer.talk(held.call, ready.set)
@@ -193,6 +194,41 @@ async def test_an_offer_that_makes_no_sense_is_refused(offer: str) -> None:
     await peer.close()
 
 
+@pytest.mark.contract("SA-28")
+@pytest.mark.parametrize("what", ["sections", "candidates"])
+async def test_an_offer_with_too_much_in_it_is_refused(what: str) -> None:
+    async with Browser() as browser:
+        offer = await browser.offer()
+    head, sound = offer.split("m=audio", 1)
+    line = "a=candidate:1 1 udp 1 192.0.2.9 {} typ host\r\n"
+    if what == "sections":
+        offer = head + ("m=audio" + sound) * 9
+    else:
+        offer += "".join(line.format(port) for port in range(1_000, 1_070))
+    peer = Peer("rs_1")
+    with pytest.raises(ProtocolError, match=rf"invalid_sdp.*more than \d+ {what}"):
+        await peer.answer(offer)
+    await peer.close()
+
+
+@pytest.mark.contract("SA-27")
+async def test_typed_messages_are_counted() -> None:
+    counted: list[None] = []
+
+    async def check() -> None:
+        counted.append(None)
+        if len(counted) > 1:
+            raise ProtocolError(429, "rate_limited", "Too many.", headers={"Retry-After": "3"})
+
+    async with Browser(channel=True) as browser, line(browser, check=check) as held:
+        await browser.say("text", text="one")
+        await browser.say("text", text="two")
+        error = await browser.event("error")
+        assert (error["code"], error["retry_after_s"]) == ("rate_limited", 3)
+        assert held.call.told == [("text", "one")]
+
+
+@pytest.mark.contract("SA-28")
 async def test_an_offer_is_refused_for_its_size() -> None:
     peer = Peer("rs_1")
     with pytest.raises(ProtocolError, match="65536 bytes"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 import anyio
@@ -12,7 +14,7 @@ from pydantic import Field, TypeAdapter
 from starlette.types import Message
 
 from jackfield.contracts.call import Call, CallEvent, ReplyText
-from jackfield.errors import ProtocolError
+from jackfield.errors import ProtocolError, StoreUnavailable
 from jackfield.web import call_commands
 from jackfield.web.call_commands import message_text, read_message
 from jackfield.web.call_messages import CallMessage, error_message, message_of
@@ -24,8 +26,12 @@ MAX_MESSAGE_CHARS: Final = 65_536
 MAX_TEXT_CHARS: Final = 4_096
 MAX_BAD_MESSAGES: Final = 50
 """So many in a row, and the call ends."""
+_MAX_TEXTS: Final = 16
+"""Typed messages that wait until they were counted."""
 _MAX_WAITING_BYTES: Final = 262_144
 """What may wait for a browser that does not take it; with more, it is told nothing further."""
+
+_NO_STORE: Final = ProtocolError(503, "store_unavailable", "The message cannot be taken now.")
 
 Command = (
     call_commands.SpeechStart
@@ -46,8 +52,12 @@ class EventChannel:
 
     call: Call
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, check: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`check` counts a typed message, and raises ProtocolError for one too many."""
         self._session_id = session_id
+        self._check = check
+        self._texts: deque[str] = deque()
+        self._typed = anyio.Event()
         self._channel: RTCDataChannel | None = None
         self.expected = False
         """Whether the browser means to open a channel."""
@@ -82,6 +92,14 @@ class EventChannel:
         if self.expected:
             await self._outbox.finished.wait()
 
+    async def take_texts(self) -> None:
+        """Give the call what is typed, in its order, until cancelled."""
+        while True:
+            while self._texts:
+                await self._take(self._texts.popleft())
+            self._typed = anyio.Event()
+            await self._typed.wait()
+
     async def run(self) -> None:
         """Send until `finish`, or until the channel is closed."""
         await self._attached.wait()
@@ -106,11 +124,32 @@ class EventChannel:
             self._do(read_message(_READER, message))
         except ProtocolError as error:
             self._bad_messages += 1
-            self.say(error_message(error, self._session_id, fatal=False))
+            self._refuse(error)
             if self._bad_messages == MAX_BAD_MESSAGES:
                 self.call.hang_up()
         else:
             self._bad_messages = 0
+
+    def _refuse(self, error: ProtocolError) -> None:
+        self.say(error_message(error, self._session_id, fatal=False))
+
+    def _type(self, text: str) -> None:
+        if len(self._texts) == _MAX_TEXTS:
+            raise ProtocolError(429, "session_busy", "Too many messages wait.")
+        self._texts.append(text)
+        self._typed.set()
+
+    async def _take(self, text: str) -> None:
+        try:
+            if self._check is not None:
+                await self._check()
+        except ProtocolError as error:
+            self._refuse(error)
+        except StoreUnavailable as error:
+            logger.warning("a typed message was refused: %s", error)
+            self._refuse(_NO_STORE)
+        else:
+            self.call.text(text)
 
     def _do(self, command: Command) -> None:
         match command:
@@ -121,7 +160,7 @@ class EventChannel:
             case call_commands.Interrupt():
                 self.call.interrupt()
             case call_commands.Text():
-                self.call.text(message_text(command, MAX_TEXT_CHARS))
+                self._type(message_text(command, MAX_TEXT_CHARS))
             case call_commands.Mute(on=on):
                 self.call.mute(on=on)
             case call_commands.Stop():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -37,6 +37,11 @@ MAX_OFFER_BYTES: Final = 65_536
 CONNECT_S: Final = 30.0
 """aiortc waits for a browser for ever."""
 
+MAX_SECTIONS: Final = 8
+"""Each opens sockets before it is known that they share one."""
+MAX_CANDIDATES: Final = 64
+"""Each is tried with each of this end's."""
+
 _CLOSE_S: Final = 4.0
 _FAREWELL_S: Final = 1.0
 """For what is still to be told when the call has ended."""
@@ -54,8 +59,14 @@ class Peer:
     """
 
     def __init__(
-        self, session_id: str, ice_servers: Sequence[IceServer] = (), *, connect_s: float = CONNECT_S
+        self,
+        session_id: str,
+        ice_servers: Sequence[IceServer] = (),
+        *,
+        connect_s: float = CONNECT_S,
+        check: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`check` counts a typed message, and raises ProtocolError for one too many."""
         servers = [RTCIceServer(list(one.urls), one.username, one.credential) for one in ice_servers]
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._connection.on("connectionstatechange", self._changed)
@@ -63,7 +74,7 @@ class Peer:
         self._connection.on("datachannel", self._attach)
         self._track = VoiceTrack()
         self._microphone: MediaStreamTrack | None = None
-        self._channel = EventChannel(session_id)
+        self._channel = EventChannel(session_id, check)
         self._connect_s = connect_s
         self._came = anyio.Event()
         self._gone = anyio.Event()
@@ -103,6 +114,7 @@ class Peer:
             return "not_connected"
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._channel.run)
+            tasks.start_soon(self._channel.take_texts)
             tasks.start_soon(self._feed, call)
             tasks.start_soon(self._watch, call)
             reason = await call.run()
@@ -132,6 +144,10 @@ class Peer:
         direction = sound[0].direction or "sendrecv"
         self.hears = direction in _SENDING
         self.speaks = direction in _RECEIVING
+        if len(description.media) > MAX_SECTIONS:
+            raise invalid_sdp(f"It has more than {MAX_SECTIONS} sections.")
+        if sum(len(media.ice_candidates) for media in description.media) > MAX_CANDIDATES:
+            raise invalid_sdp(f"It has more than {MAX_CANDIDATES} candidates.")
         if not (self.hears or self.speaks):
             raise invalid_sdp("Its audio section neither sends nor receives.")
 

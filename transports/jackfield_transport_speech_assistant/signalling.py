@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -111,9 +112,15 @@ class Signalling:
         offer = checked(Offer, await read_object(request, _MAX_BODY_BYTES))
         session = await self._book.find(self._panel.sessions.owner(user), offer.session_id)
         session = await self._book.admit(session, offer.client_secret)
-        peer = Peer(session.id, self._own_servers(session), connect_s=self._options.connect_s)
+        wanted = self._request(user, session)
+        peer = Peer(
+            session.id,
+            self._own_servers(session),
+            connect_s=self._options.connect_s,
+            check=partial(self._panel.limits.check_session, wanted.conversation),
+        )
         try:
-            joined = await self._live.join(session, self._request(user, session), peer, offer.sdp)
+            joined = await self._live.join(session, wanted, peer, offer.sdp)
         except ProtocolError:
             await self._book.readmit(session)
             raise

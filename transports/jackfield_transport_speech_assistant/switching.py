@@ -104,6 +104,8 @@ class Switching:
                 socket.reject(_invalid())
                 continue
             try:
+                if socket.user is not None:
+                    await self._panel.limits.check_user(socket.user)
                 current = await self._book.find(session.user, session.id)
                 await self._live.switch(current, self._cast.find(scenario))
             except ProtocolError as error:
