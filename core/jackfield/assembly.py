@@ -313,6 +313,16 @@ class _Assembler:
         if config.call.pipeline == "realtime" and config.realtime is None and not self._unsettled("realtime"):
             message = "Calls are to go through a speech-to-speech model, and none is configured."
             self._problems.append(Problem("call.pipeline", message, "Add [realtime] with `use`."))
+        named = config.realtime.named.items() if config.realtime else ()
+        places = {"realtime": config.realtime, **{f"realtime.named.{name}": each for name, each in named}}
+        for place, chain in places.items():
+            if chain is None or not chain.ends_in_cascade("realtime"):
+                continue
+            for kind in ("stt", "tts"):
+                if getattr(config, kind) is None and not self._unsettled(kind):
+                    message = f"The chain ends in a cascade, and there is no [{kind}]."
+                    fix = f"Add [{kind}] with `use`."
+                    self._problems.append(Problem(f"{place}.fallback.{len(chain.fallback)}", message, fix))
 
     def _check_needs(self, assembly: Assembly) -> None:
         """A door needs a model; doors, authentication and extensions need the roles that they declare."""

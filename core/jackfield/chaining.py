@@ -10,7 +10,7 @@ from jackfield.config.sections import ChainedSection, ChainSection, Config, Prov
 from jackfield.errors import Problem
 from jackfield.plugin import Kind
 from jackfield.resilience.abilities import of_chain
-from jackfield.resilience.chains import CHAINED, Chains
+from jackfield.resilience.chains import Chains
 
 if TYPE_CHECKING:
     from jackfield.assembly import Built
@@ -79,13 +79,9 @@ class Chaining:
 
     def _whole(self, head: Built[Any] | None, wanted: ChainedSection, place: str) -> Built[Any] | None:
         """A provider with its fallbacks, as one."""
-        if wanted.fallback and self._kind not in CHAINED:
-            message = f"A {self._kind} provider cannot have others stand in for it."
-            self._problems.append(Problem(f"{place}.fallback", message, "Remove it."))
-            return head
         rest = [
             self._fallback(section, f"{place}.fallback.{number}")
-            for number, section in enumerate(wanted.fallback, 1)
+            for number, section in enumerate(wanted.stand_ins(self._kind), 1)
         ]
         members = [built for built in (head, *rest) if built is not None]
         if head is None or len(members) < 2:

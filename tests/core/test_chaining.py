@@ -139,18 +139,44 @@ def test_problems_of_all_members_are_told_together(broken: PluginShop) -> None:
     ]
 
 
-def test_a_kind_whose_providers_cannot_stand_for_each_other_says_so(shop: PluginShop) -> None:
-    source = """
+MODEL = """
 class Model:
     def session(self, settings): pass
+class Name(Options):
+    name: str = "a"
 @hookimpl
-def plugin_info(): return PluginInfo("realtime", "model", "")
+def plugin_info(): return PluginInfo("realtime", "model", "", Name)
 @hookimpl
 def make_realtime(options, site): return Model()
 """
-    shop.add("realtime", "model", source)
-    text = '[llm]\nuse = "echo"\n[realtime]\nuse = "model"\n[[realtime.fallback]]\nuse = "model"\n'
-    assert problems(text) == ["realtime.fallback"]
+MODELS = """
+[llm]
+use = "echo"
+[realtime]
+use = "model"
+[[realtime.fallback]]
+use = "model"
+options.name = "b"
+[[realtime.fallback]]
+use = "cascade"
+"""
+
+
+def test_a_chain_of_speech_to_speech_models_may_end_in_a_cascade(shop: PluginShop) -> None:
+    shop.add("realtime", "model", MODEL)
+    voices = '[stt]\nuse = "scripted"\noptions.transcripts = ["x"]\n[tts]\nuse = "tone"\n'
+    built = assembled(MODELS + voices).realtime.default
+    assert built is not None
+    assert [member.plugin for member in built.members] == ["model", "model"]
+    assert ("realtime", "realtime.fallback.1") in [
+        (kind, place) for kind, place, _ in providers(read_config(MODELS, {}))
+    ]
+    assert "cascade" not in [wanted.use for _, _, wanted in providers(read_config(MODELS, {}))]
+
+
+def test_a_cascade_at_the_end_needs_a_recogniser_and_a_voice(shop: PluginShop) -> None:
+    shop.add("realtime", "model", MODEL)
+    assert problems(MODELS) == ["realtime.fallback.2", "realtime.fallback.2"]
 
 
 @pytest.mark.parametrize(

@@ -56,5 +56,5 @@ def _with_fallbacks(
     kind: Kind, section: str, wanted: ChainedSection
 ) -> Iterator[tuple[Kind, str, ProviderSection]]:
     yield kind, section, wanted
-    for number, fallback in enumerate(wanted.fallback, 1):
+    for number, fallback in enumerate(wanted.stand_ins(kind), 1):
         yield kind, f"{section}.fallback.{number}", fallback

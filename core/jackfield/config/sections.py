@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -57,6 +57,9 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
+
+_CASCADE: Final = "cascade"
+"""What a chain of speech-to-speech models may end in."""
 
 
 class ServerSection(Section):
@@ -115,8 +118,18 @@ class ChainedSection(ProviderSection):
     """A provider, and those that stand in for it."""
 
     fallback: tuple[ProviderSection, ...] = Field(
-        (), description="LLM, STT, TTS: providers that are asked in order when the one above fails."
+        (),
+        description="Providers that are asked in order when the one above fails. The last of a "
+        'speech-to-speech model may be `use = "cascade"`: recogniser, model and voice go on with the call.',
     )
+
+    def ends_in_cascade(self, kind: str) -> bool:
+        """Whether a call goes on without a speech-to-speech model where none is to be had."""
+        return kind == "realtime" and bool(self.fallback) and self.fallback[-1].use == _CASCADE
+
+    def stand_ins(self, kind: str) -> tuple[ProviderSection, ...]:
+        """The providers behind the first; a cascade is none."""
+        return self.fallback[:-1] if self.ends_in_cascade(kind) else self.fallback
 
 
 class NamedSection(ChainedSection):

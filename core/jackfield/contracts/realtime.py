@@ -6,10 +6,11 @@ Sound is PCM, signed 16-bit little-endian, mono, at the session's `rate_hz`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
+from jackfield.contracts.failover import Failover
 from jackfield.contracts.llm import Message, ToolCall, ToolSpec
 from jackfield.contracts.stt import Transcript
 from jackfield.contracts.tts import Voice
@@ -28,6 +29,8 @@ class RealtimeSettings:
     """Who says when the user has finished: the model, or the caller of `TakesTurns.commit`."""
     history: tuple[Message, ...] = ()
     """What was said before, oldest first. Only a session that is entered takes it, `update` does not."""
+    failover: Failover | None = field(default=None, compare=False, repr=False)
+    """For chains alone."""
 
 
 @dataclass(frozen=True, slots=True)

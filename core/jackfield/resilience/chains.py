@@ -13,6 +13,7 @@ from jackfield.contracts.extension import Event
 from jackfield.contracts.failover import Probed
 from jackfield.contracts.llm import LLM, TokenCounter
 from jackfield.contracts.panel import Metrics
+from jackfield.contracts.realtime import Realtime
 from jackfield.contracts.stt import STT
 from jackfield.contracts.tts import TTS, IncrementalTTS
 from jackfield.plugin import Capabilities, Kind
@@ -20,6 +21,7 @@ from jackfield.resilience.chain import Chain, Member, fails_over
 from jackfield.resilience.circuit import Circuit
 from jackfield.resilience.guard import in_time
 from jackfield.resilience.llm_chain import CountingLLMChain, LLMChain
+from jackfield.resilience.realtime_chain import RealtimeChain
 from jackfield.resilience.reporting import Place, Reporter
 from jackfield.resilience.stt_chain import STTChain
 from jackfield.resilience.tts_chain import IncrementalTTSChain, TTSChain
@@ -95,11 +97,13 @@ def _join_voices(chain: Chain[TTS], abilities: Sequence[Capabilities]) -> TTSCha
     return IncrementalTTSChain(chain) if incremental else TTSChain(chain)
 
 
+def _join_speech_models(chain: Chain[Realtime], _abilities: Sequence[Capabilities]) -> RealtimeChain:
+    return RealtimeChain(chain)
+
+
 _JOINTS: Final[Mapping[Kind, Callable[[Chain[Any], Sequence[Capabilities]], object]]] = {
     "llm": _join_llms,
     "stt": _join_recognisers,
     "tts": _join_voices,
+    "realtime": _join_speech_models,
 }
-
-CHAINED: Final = frozenset(_JOINTS)
-"""Kinds of which several providers can stand for each other."""

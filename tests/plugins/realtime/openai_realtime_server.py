@@ -300,6 +300,7 @@ class Talk:
                 self._has_spoken = True
                 await self._say("response.output_audio.delta", **part, delta=b64encode(piece).decode())
                 if self._server.script.drops and number == 2:
+                    self._server.script.drops = False
                     self._socket.transport.abort()
                 await anyio.sleep(self._server.script.pause_s)
             if words:

@@ -40,6 +40,7 @@ from jackfield.testing.failure import Failing
 from jackfield_realtime_openai import OpenAIRealtimeOptions
 from jackfield_realtime_openai.model import OpenAIRealtime
 from jackfield_realtime_openai.session import OpenAIRealtimeSession
+from tests.core.resilience.chained import Witness
 from tests.plugins.realtime.openai_realtime_server import KEY, RATE_HZ, RealtimeServer, realtime_server
 
 pytestmark = pytest.mark.anyio
@@ -114,6 +115,19 @@ class TestSuite(RealtimeSuite):
         server.script.pause_s = 0.01
         async with model(server.url) as built:
             yield built
+
+
+class TestChain(RealtimeSuite):
+    """A chain whose first member is not there keeps the promises of the second."""
+
+    capabilities = plugin.plugin_info().capabilities(options("http://127.0.0.1:1/v1"))
+
+    @pytest.fixture
+    async def realtime(self, server: RealtimeServer) -> AsyncIterator[Realtime]:
+        server.script.pause_s = 0.01
+        async with model("http://127.0.0.1:9/v1") as gone, model(server.url) as there:
+            chain: Realtime = Witness().join("realtime", gone, there)
+            yield chain
 
 
 async def test_a_session_is_opened_in_the_shape_of_today(server: RealtimeServer) -> None:

@@ -59,6 +59,7 @@ class LiveCall:
         self._idle: asyncio.TimerHandle | None = None
         self._scope = anyio.CancelScope()
         self._stand_in = part.stand_in
+        self._scenario = request.scenario
         self._take(part)
 
     # What the door brings.
@@ -101,6 +102,7 @@ class LiveCall:
 
     def switch(self, scenario: str) -> None:
         self._responder.switch(scenario)
+        self._scenario = scenario
 
     def hang_up(self, reason: EndReason = "hung_up") -> None:
         if self.reason is None:
@@ -139,6 +141,8 @@ class LiveCall:
         self._ear.close()
         self._state = "listening"
         self._take(self._stand_in)
+        if self._scenario is not None:
+            self._responder.switch(self._scenario)
         await self._responder.run()
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from jackfield.assembly import Assembly, Built, Providers
+from jackfield.config.sections import ChainedSection
 from jackfield.contracts.call import CallLeg, CallRequest
 from jackfield.contracts.extension import Event, ProviderFailed
 from jackfield.contracts.failover import Failover
@@ -89,7 +90,7 @@ class CallFactory:
         if (request.pipeline or named or self._settings.pipeline) == "realtime":
             part = self._model_part(request, leg, name)
         else:
-            part = self._cascade_part(request, leg, name)
+            part = self._cascade_part(request, leg, name, Floor(leg, speaks=request.speaks))
         return LiveCall(
             request,
             name=name,
@@ -99,7 +100,7 @@ class CallFactory:
             publish=self._publish,
         )
 
-    def _cascade_part(self, request: CallRequest, leg: CallLeg, name: str) -> CallPart:
+    def _cascade_part(self, request: CallRequest, leg: CallLeg, name: str, floor: Floor) -> CallPart:
         """What listens and answers with a recogniser, a language model and a voice."""
         stt = _provider(self._assembly.stt, request.stt, "stt", "recogniser") if request.listens else None
         tts = _provider(self._assembly.tts, request.tts, "tts", "voice") if request.speaks else None
@@ -107,7 +108,7 @@ class CallFactory:
         windows = self._windows if detects else None
         if detects and windows is None:
             raise ProtocolError(422, "voice_not_configured", "This server cannot tell when somebody speaks.")
-        means = self._means(request, leg, tts, name)
+        means = self._means(request, floor, tts, name)
         repertoire = Repertoire(request, means, self._scenarios, self._assembly.llm)
 
         def hear(listener: EarListener) -> Ear:
@@ -118,20 +119,23 @@ class CallFactory:
     def _model_part(self, request: CallRequest, leg: CallLeg, name: str) -> CallPart:
         """What listens and answers with a speech-to-speech model."""
         model = _provider(self._assembly.realtime, request.realtime, "realtime", "speech-to-speech model")
+        floor = Floor(leg, speaks=request.speaks)
+        stand_in = self._cascade_part(request, leg, name, floor) if self._ends_in_cascade(request) else None
         means = ModelMeans(
             model=model,
-            means=self._means(request, leg, None, name),
+            means=self._means(request, floor, None, name),
             scenarios=self._scenarios,
             toolbox=self._toolbox,
             figures=self._model_figures,
             open_s=self._settings.llm_first_seconds,
+            failover_s=self._settings.failover_seconds,
+            replaced=stand_in is not None,
             publish=self._publisher(name),
             report_interruption=partial(self._interruptions.inc, request.transport),
         )
         self._scenarios.part(request.scenario)  # raises where there is none, before the call begins
-        return CallPart(
-            partial(OpenEar, request.rate_hz), lambda host: SpeechModel(host, leg, request, means)
-        )
+        ear = partial(OpenEar, request.rate_hz)
+        return CallPart(ear, lambda host: SpeechModel(host, leg, request, means), stand_in)
 
     def _publisher(self, call: str) -> Callable[[Event], None]:
         """What tells of failures of a call's ears, which belong to none of its turns."""
@@ -141,11 +145,18 @@ class CallFactory:
 
         return publish
 
-    def _means(self, request: CallRequest, leg: CallLeg, tts: Built[TTS] | None, call: str) -> Means:
+    def _ends_in_cascade(self, request: CallRequest) -> bool:
+        chain: ChainedSection | None = self._assembly.config.realtime
+        if chain is not None and request.realtime is not None:
+            named = self._assembly.config.realtime.named.items() if self._assembly.config.realtime else ()
+            chain = next((each for name, each in named if request.realtime in (name, *each.aliases)), None)
+        return chain is not None and chain.ends_in_cascade("realtime")
+
+    def _means(self, request: CallRequest, floor: Floor, tts: Built[TTS] | None, call: str) -> Means:
         return Means(
             tts=tts,
             phrases=self._phrases,
-            floor=Floor(leg, speaks=request.speaks),
+            floor=floor,
             runner=self._runner,
             order=self._order,
             sessions=self._sessions,

@@ -15,6 +15,11 @@ class Floor:
         self._last = 0
         self._holder: int | None = None
 
+    @property
+    def was_taken(self) -> bool:
+        """Whether anything was said yet."""
+        return self._last > 0
+
     def take(self) -> int:
         """Begin an item; gives its number. What had the floor before has lost it."""
         self._last += 1

@@ -35,6 +35,8 @@ class ModelLine:
         self._changed = anyio.Event()
         self.pushed_s = 0.0
         """Seconds of sound that models were given."""
+        self.heard_s = 0.0
+        """Seconds of sound that they made."""
 
     def connect(self, session: RealtimeSession) -> None:
         """From now on this is the session."""

@@ -63,8 +63,8 @@ class Repertoire:
         await means.runner.read_ahead(Turn(request, key, window, self._part, self._llm, Waterfall()))
 
     def greeting(self, watcher: SayingWatcher) -> Announcement | None:
-        """What is said at the beginning; None where that is nothing."""
-        if not (self._request.greet and self._part.greeting):
+        """What is said at the beginning; None where that is nothing, or this is no beginning."""
+        if not (self._request.greet and self._part.greeting) or self._means.floor.was_taken:
             return None
         asked = self._asked("", "text" if self._means.tts is None else "voice")
         return Greeting(asked, self._part.greeting, self._voice, self._means, watcher)

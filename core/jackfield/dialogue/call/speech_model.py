@@ -6,16 +6,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import inf
-from typing import Final, Literal
+from typing import Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
 from jackfield.assembly import Built
-from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.contracts.call import CallLeg, CallRequest, CallTrouble, SpeechStarted, SpeechStopped, UserText
 from jackfield.contracts.extension import Event
+from jackfield.contracts.failover import Failover
 from jackfield.contracts.llm import ToolCall
 from jackfield.contracts.realtime import (
     Realtime,
@@ -38,20 +37,18 @@ from jackfield.dialogue.call.exchanges import Exchange, Exchanges, Question
 from jackfield.dialogue.call.model_figures import ModelFigures
 from jackfield.dialogue.call.model_line import ModelLine
 from jackfield.dialogue.call.model_reply import ModelReply, ModelTurn
+from jackfield.dialogue.call.model_sessions import ModelSessions
 from jackfield.dialogue.call.reply import Means
 from jackfield.dialogue.call.responder import Host
 from jackfield.dialogue.call.saying import Saying, loop_time_s
-from jackfield.dialogue.failures import code_of, report
+from jackfield.dialogue.failures import code_of
 from jackfield.dialogue.history import told
-from jackfield.dialogue.scenarios import Part, ScenarioTable
+from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.tools import Toolbox
 from jackfield.dialogue.voices import voice_for
 from jackfield.dialogue.waterfall import Waterfall
-from jackfield.errors import JackfieldError, ProviderError, ProviderTimedOut, ProviderUnavailable
+from jackfield.errors import JackfieldError, ProviderError, ProviderUnavailable
 from jackfield.text import normalise
-
-_RECONNECT_S: Final = 5.0
-"""Within which a lost session is to be replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,10 @@ class ModelMeans:
     figures: ModelFigures
     open_s: float
     """Seconds within which the first session must stand."""
+    failover_s: float
+    """The same where others can take its place."""
+    replaced: bool
+    """Whether a cascade goes on with the call where no session is to be had."""
     publish: Callable[[Event], None]
     report_interruption: Callable[[], None]
 
@@ -84,7 +85,16 @@ class SpeechModel:
         self._means = with_.means
         self._scenario, self._part = request.scenario, with_.scenarios.part(request.scenario)
         self._key = self._means.sessions.key(request.conversation)
+        self._told_part = self._part
         self._line = ModelLine(request.rate_hz)
+        self._sessions = ModelSessions(
+            with_.model,
+            self._line,
+            with_.figures,
+            with_.publish,
+            open_s=with_.failover_s if with_.replaced else with_.open_s,
+            replaced=with_.replaced,
+        )
         self._exchanges = Exchanges(self._means, self._asked("voice"))
         self._tasks: TaskGroup | None = None
         self._queue: deque[ModelReply] = deque()
@@ -99,9 +109,6 @@ class SpeechModel:
         self._began_s = 0.0
         """When the user had finished."""
         self._rate_hz = 0
-        self._out_bytes = 0
-        self._was_useful = False
-        """Whether anything came of this session."""
         self._greeted = not request.greet
         self._tools_running = 0
         self._state: CallState = "listening"
@@ -113,7 +120,7 @@ class SpeechModel:
                 self._tasks = tasks
                 tasks.start_soon(self._exchanges.run)
                 tasks.start_soon(self._line.run)
-                failure = await self._talk_on()
+                failure = await self._sessions.hold(self)
                 tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
@@ -190,64 +197,15 @@ class SpeechModel:
         self._line.wish(self._change)
 
     async def _change(self, session: RealtimeSession) -> None:
-        await session.update(await self._settings())
+        await session.update(await self.settings())
 
     # The sessions with the model.
 
-    async def _talk_on(self) -> Exception:
-        """Talk with the model, and once more where it is lost; gives why there is no more talking."""
-        failures, limit_s = 0, self._with.open_s
-        while True:
-            self._was_useful = False
-            try:
-                await self._talk(limit_s)
-            except Exception as error:  # noqa: BLE001  # a plugin is somebody else's code
-                failure = error
-            report(self._with.model, failure, self._with.publish)
-            self._leg.tell(CallTrouble(code_of("llm", failure)))
-            self._drop_replies(failure)
-            failures = 1 if self._was_useful else failures + 1
-            if failures > 1 or not _may_be_back(failure):
-                return failure
-            await self._exchanges.settle()
-            limit_s = _RECONNECT_S
-
-    async def _talk(self, limit_s: float) -> None:
-        """Hold one session until it fails.
-
-        :raises ProviderError: when it does.
-        """
-        with anyio.CancelScope() as scope:
-            part, settings = self._part, await self._settings()
-            scope.deadline = anyio.current_time() + limit_s
-            async with self._with.model.object.session(settings) as session:
-                scope.deadline = inf
-                await self._listen(session, part)
-        if scope.cancelled_caught:
-            raise ProviderTimedOut("no session came about in time")
-
-    async def _listen(self, session: RealtimeSession, part: Part) -> None:
-        before_s = self._line.pushed_s
-        self._rate_hz, self._out_bytes = session.rate_hz, 0
+    def session_began(self, session: RealtimeSession) -> None:
+        """Greet, or have answered what no session did."""
+        self._rate_hz = session.rate_hz
         self._over.clear()
-        self._with.figures.opened(self._with.model)
-        try:
-            self._begin(session, part)
-            async for output in session:
-                self._take(output)
-        finally:
-            self._line.disconnect()
-            for question in self._unwritten:
-                question.is_heard_as("")
-            self._unwritten.clear()
-            out_s = self._out_bytes / WIDTH_BYTES / self._rate_hz
-            self._with.figures.closed(self._with.model, self._line.pushed_s - before_s, out_s)
-        raise ProviderUnavailable("the model ended the session")
-
-    def _begin(self, session: RealtimeSession, part: Part) -> None:
-        """Greet, or have answered what no session did; this one was told of `part`."""
-        self._line.connect(session)
-        if part is not self._part:
+        if self._told_part is not self._part:
             self._line.wish(self._change)
         greeting = self._part.greeting
         if not self._greeted and greeting and isinstance(session, SaysPhrases):
@@ -259,8 +217,16 @@ class SpeechModel:
             if question.text:
                 self._line.wish(partial(_inject, question.text))
 
-    async def _settings(self) -> RealtimeSettings:
-        request = self._request
+    async def session_lost(self, failure: Exception) -> None:
+        self._leg.tell(CallTrouble(code_of("llm", failure)))
+        for question in self._unwritten:
+            question.is_heard_as("")
+        self._unwritten.clear()
+        self._drop_replies(failure)
+        await self._exchanges.settle()
+
+    async def settings(self) -> RealtimeSettings:
+        request, self._told_part = self._request, self._part
         try:
             window = await self._means.sessions.window(request.conversation) or Window()
         except JackfieldError as error:  # without what was said before is better than not at all
@@ -275,14 +241,13 @@ class SpeechModel:
             temperature=self._part.temperature,
             turns=request.turns,
             history=(*examples, *told(window.messages)),
+            failover=Failover(self._with.failover_s),
         )
 
     # What the model says.
 
-    def _take(self, output: RealtimeOutput) -> None:
+    def said(self, output: RealtimeOutput) -> None:
         if isinstance(output, RealtimeAudio):
-            self._was_useful = True
-            self._out_bytes += len(output.pcm)
             if (reply := self._reply(output.item)) is not None:
                 reply.sound(output.pcm)
         elif isinstance(output, RealtimeText):
@@ -433,10 +398,3 @@ class SpeechModel:
 
 async def _inject(text: str, session: RealtimeSession) -> None:
     await session.inject(text)
-
-
-def _may_be_back(failure: Exception) -> bool:
-    """Whether asking once more within a few seconds may help."""
-    if not isinstance(failure, ProviderError):
-        return False
-    return failure.retryable and (failure.retry_after_s or 0.0) <= _RECONNECT_S

@@ -1,0 +1,110 @@
+"""The sessions of a call with a speech-to-speech model: one at a time, and another where one is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Protocol
+
+import anyio
+
+from jackfield.assembly import Built
+from jackfield.audio.pcm import WIDTH_BYTES
+from jackfield.contracts.extension import Event
+from jackfield.contracts.realtime import (
+    Realtime,
+    RealtimeAudio,
+    RealtimeOutput,
+    RealtimeSession,
+    RealtimeSettings,
+)
+from jackfield.dialogue.call.model_figures import ModelFigures
+from jackfield.dialogue.call.model_line import ModelLine
+from jackfield.dialogue.failures import report
+from jackfield.errors import ProviderError, ProviderTimedOut, ProviderUnavailable
+
+_RECONNECT_S: Final = 5.0
+"""Within which a lost session is to be replaced."""
+
+
+class SessionUser(Protocol):
+    """Whoever talks in the sessions."""
+
+    async def settings(self) -> RealtimeSettings:
+        """What a session that begins now is told."""
+        ...
+
+    def session_began(self, session: RealtimeSession) -> None:
+        """From now on things can be wished of the line."""
+        ...
+
+    def said(self, output: RealtimeOutput) -> None:
+        """The model says or does something."""
+        ...
+
+    async def session_lost(self, failure: Exception) -> None:
+        """There is no session any more, or it could not be opened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSessions:
+    """Opens sessions with `model` for its `user`, within `open_s` seconds the first time."""
+
+    model: Built[Realtime]
+    line: ModelLine
+    figures: ModelFigures
+    publish: Callable[[Event], None]
+    open_s: float
+    replaced: bool
+    """Whether something else goes on with the call where no session is to be had."""
+
+    async def hold(self, user: SessionUser) -> Exception:
+        """Let the user talk with the model, and once more where it is lost; gives why that is over."""
+        failures, limit_s = 0, self.open_s
+        while True:
+            before_s = self.line.heard_s
+            try:
+                await self._hold_one(user, limit_s)
+                failure: Exception = ProviderTimedOut("no session came about in time")
+            except Exception as error:  # noqa: BLE001  # a plugin is somebody else's code
+                failure = error
+            report(self.model, failure, self.publish)
+            await user.session_lost(failure)
+            was_useful = self.line.heard_s > before_s
+            failures = 1 if was_useful else failures + 1
+            if failures > 1 or not _may_be_back(failure) or (self.replaced and not was_useful):
+                return failure
+            limit_s = _RECONNECT_S
+
+    async def _hold_one(self, user: SessionUser, limit_s: float) -> None:
+        """Hold a session until it fails; returns when it did not come about in time."""
+        settings = await user.settings()
+        with anyio.CancelScope(deadline=anyio.current_time() + limit_s) as scope:
+            async with self.model.object.session(settings) as session:
+                scope.deadline = inf
+                await self._listen(user, session)
+
+    async def _listen(self, user: SessionUser, session: RealtimeSession) -> None:
+        line, bytes_per_s = self.line, session.rate_hz * WIDTH_BYTES
+        pushed_s, heard_s = line.pushed_s, line.heard_s
+        self.figures.opened(self.model)
+        line.connect(session)
+        try:
+            user.session_began(session)
+            async for output in session:
+                if isinstance(output, RealtimeAudio):
+                    line.heard_s += len(output.pcm) / bytes_per_s
+                user.said(output)
+        finally:
+            line.disconnect()
+            self.figures.closed(self.model, line.pushed_s - pushed_s, line.heard_s - heard_s)
+        raise ProviderUnavailable("the model ended the session")
+
+
+def _may_be_back(failure: Exception) -> bool:
+    """Whether asking once more within a few seconds may help."""
+    if not isinstance(failure, ProviderError):
+        return False
+    return failure.retryable and (failure.retry_after_s or 0.0) <= _RECONNECT_S

@@ -1,0 +1,91 @@
+"""A call whose speech-to-speech model is not to be had: a cascade goes on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from jackfield.contracts.call import CallTrouble, ReplyText
+from jackfield.errors import ProtocolError, ProviderUnauthorized, ProviderUnavailable
+from jackfield.testing import VirtualClock
+from tests.core.dialogue.call.duet import Duet
+from tests.core.dialogue.call.talk import Exchange
+
+pytestmark = pytest.mark.anyio
+
+CONFIG: dict[str, Any] = {
+    "call": {"pipeline": "realtime"},
+    "realtime": {"use": "duet", "fallback": [{"use": "cascade"}]},
+}
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualClock}
+
+
+async def test_a_cascade_answers_where_no_session_comes_about(tmp_path: Path) -> None:
+    duet = Duet(ProviderUnavailable("gone"))
+    house = Exchange(tmp_path, realtime=duet, config=CONFIG | {"assistant": {"greeting": "Welcome!"}})
+    async with house.call() as talk:
+        await talk.answered(1)
+        await talk.ask()
+        finished = await talk.answered(2)
+
+    assert len(duet.sessions) == 1
+    assert talk.leg.events(CallTrouble) == [CallTrouble("llm_failed")]
+    assert talk.leg.events(ReplyText)[0].text == "Welcome!"
+    assert finished.text == "hello there"
+    assert [text for _, text in await house.stage.stored()] == ["Welcome!", "hello there", "hello there"]
+
+
+async def test_a_session_that_does_not_come_about_is_not_waited_for_long(tmp_path: Path) -> None:
+    duet = Duet(delay_s=60)
+    async with Exchange(tmp_path, realtime=duet, config=CONFIG).call() as talk:
+        await anyio.sleep(3.1)
+        await talk.ask()
+        assert (await talk.answered()).text == "hello there"
+
+
+async def test_a_cascade_goes_on_in_the_middle_of_a_call(tmp_path: Path) -> None:
+    duet = Duet(None, ProviderUnauthorized("no"))
+    parts = {"scenarios": {"pirate": {"instructions": "You are a pirate.", "greeting": "Ahoy!"}}}
+    house = Exchange(tmp_path, realtime=duet, config=CONFIG | parts)
+    async with house.call() as talk:
+        duet.now.hear("Hello")
+        duet.now.speak("a", "Hi there.", 0.5)
+        await talk.answered(1)
+        talk.call.switch("pirate")
+        duet.now.tell(ProviderUnavailable("gone"))
+        await anyio.sleep(0.1)
+        await talk.ask()
+        finished = await talk.answered(2)
+
+    assert (finished.item, finished.text) == (2, "hello there")
+    assert len(duet.sessions) == 2
+    assert [text for _, text in await house.stage.stored()] == [
+        "Hello",
+        "Hi there.",
+        "hello there",
+        "hello there",
+    ]
+
+
+async def test_without_one_the_call_ends(tmp_path: Path) -> None:
+    duet = Duet(ProviderUnauthorized("no"))
+    config = CONFIG | {"realtime": {"use": "duet"}}
+    async with Exchange(tmp_path, realtime=duet, config=config).call() as talk:
+        with anyio.fail_after(10):
+            await talk.ended.wait()
+    assert talk.reason == "provider_lost"
+
+
+async def test_a_model_that_is_not_configured_is_refused(tmp_path: Path) -> None:
+    house = Exchange(tmp_path, realtime=Duet(), config=CONFIG)
+    with pytest.raises(ProtocolError) as caught:
+        async with house.call(realtime="unknown"):
+            pass
+    assert caught.value.code == "invalid_request"
