@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -61,10 +62,11 @@ class Dialler:
             "Timeout": str(self._calls.ring_s),
         }
         limit = aiohttp.ClientTimeout(total=self._calls.time_limit_s)
-        login = aiohttp.BasicAuth(self._account, self._token)
+        login = b64encode(f"{self._account}:{self._token}".encode()).decode()
+        headers = {"Authorization": f"Basic {login}"}
         try:
             async with (
-                aiohttp.ClientSession(timeout=limit, auth=login) as session,
+                aiohttp.ClientSession(timeout=limit, headers=headers) as session,
                 session.post(self._url, data=form, allow_redirects=False) as response,
             ):
                 answer = await _read(response)
