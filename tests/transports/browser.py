@@ -90,7 +90,7 @@ class Browser:
         else:
             self.connection.addTrack(_Microphone(microphone))
         if video:
-            self.connection.addTransceiver("video", direction="recvonly")
+            self.connection.addTransceiver("video", direction="sendrecv")
         if channel:
             self.channel = self.connection.createDataChannel("events")
             self.channel.on("message", self._note)

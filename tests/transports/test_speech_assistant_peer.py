@@ -136,6 +136,8 @@ async def test_nothing_is_left_of_a_call_that_this_side_ends(nothing_left: None)
         held.call.hang_up("idle")
         assert (await browser.event("ended"))["reason"] == "idle"
         await held.call.until_closed()
+        await held.peer.close()
+        await browser.until(lambda: browser.connection.connectionState == "closed")
     assert await left_running(before) == []
 
 
