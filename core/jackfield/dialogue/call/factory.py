@@ -120,6 +120,7 @@ class CallFactory:
         """What listens and answers with a speech-to-speech model."""
         model = _provider(self._assembly.realtime, request.realtime, "realtime", "speech-to-speech model")
         floor = Floor(leg, speaks=request.speaks)
+        failover_s, members = self._settings.failover_seconds, model.members or (model,)
         stand_in = self._cascade_part(request, leg, name, floor) if self._ends_in_cascade(request) else None
         means = ModelMeans(
             model=model,
@@ -127,8 +128,8 @@ class CallFactory:
             scenarios=self._scenarios,
             toolbox=self._toolbox,
             figures=self._model_figures,
-            open_s=self._settings.llm_first_seconds,
-            failover_s=self._settings.failover_seconds,
+            open_s=self._settings.llm_first_seconds if stand_in is None else failover_s * len(members),
+            failover_s=failover_s,
             replaced=stand_in is not None,
             publish=self._publisher(name),
             report_interruption=partial(self._interruptions.inc, request.transport),

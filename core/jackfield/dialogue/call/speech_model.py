@@ -63,7 +63,7 @@ class ModelMeans:
     open_s: float
     """Seconds within which the first session must stand."""
     failover_s: float
-    """The same where others can take its place."""
+    """The same for one model of a chain, where others can take its place."""
     replaced: bool
     """Whether a cascade goes on with the call where no session is to be had."""
     publish: Callable[[Event], None]
@@ -92,7 +92,7 @@ class SpeechModel:
             self._line,
             with_.figures,
             with_.publish,
-            open_s=with_.failover_s if with_.replaced else with_.open_s,
+            open_s=with_.open_s,
             replaced=with_.replaced,
         )
         self._exchanges = Exchanges(self._means, self._asked("voice"))

@@ -116,7 +116,7 @@ class Exchange:
         stt: STT | None = None,
         tts: TTS | None = None,
         vad: VAD | None = None,
-        realtime: Realtime | None = None,
+        realtime: Realtime | Built[Realtime] | None = None,
         named: Mapping[str, LLM] | None = None,
         tools: Sequence[Tool] = (),
         wrappers: Sequence[TurnWrapper] = (),
@@ -143,9 +143,7 @@ class Exchange:
             assembly,
             stt=replace(assembly.stt, default=ears),
             vad=Built("vad", "loud", Capabilities(), vad or LoudVAD()),
-            realtime=Providers(
-                Built("realtime", "duet", Capabilities(), realtime) if realtime is not None else None
-            ),
+            realtime=Providers(_model(realtime)),
         )
         self.service = CallService(
             self.assembly,
@@ -173,6 +171,12 @@ class Exchange:
                 await anyio.wait_all_tasks_blocked()
                 yield talk
                 call.hang_up()
+
+
+def _model(realtime: Realtime | Built[Realtime] | None) -> Built[Realtime] | None:
+    if realtime is None or isinstance(realtime, Built):
+        return realtime
+    return Built("realtime", "duet", Capabilities(), realtime)
 
 
 def call_request(**changes: Any) -> CallRequest:

@@ -8,11 +8,15 @@ from typing import Any
 import anyio
 import pytest
 
+from jackfield.assembly import Built
 from jackfield.contracts.call import CallTrouble, ReplyText
+from jackfield.contracts.realtime import Realtime
 from jackfield.errors import ProtocolError, ProviderUnauthorized, ProviderUnavailable
+from jackfield.plugin import Capabilities
 from jackfield.testing import VirtualClock
 from tests.core.dialogue.call.duet import Duet
 from tests.core.dialogue.call.talk import Exchange
+from tests.core.resilience.chained import Witness
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +52,17 @@ async def test_a_session_that_does_not_come_about_is_not_waited_for_long(tmp_pat
         await anyio.sleep(3.1)
         await talk.ask()
         assert (await talk.answered()).text == "hello there"
+
+
+async def test_each_model_of_a_chain_has_its_time_before_the_cascade(tmp_path: Path) -> None:
+    first, second = Duet(delay_s=60), Duet(delay_s=2)
+    members = tuple(Built("realtime", "duet", Capabilities(), duet) for duet in (first, second))
+    chain: Realtime = Witness().join("realtime", first, second)
+    model = Built("realtime", "duet > duet", Capabilities(), chain, members)
+    async with Exchange(tmp_path, realtime=model, config=CONFIG).call() as talk:
+        await anyio.sleep(5.5)
+        second.now.speak("a", "Here I am.", 0.5)
+        assert (await talk.answered()).text == "Here I am."
 
 
 async def test_a_cascade_goes_on_in_the_middle_of_a_call(tmp_path: Path) -> None:
