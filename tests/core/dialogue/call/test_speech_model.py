@@ -18,7 +18,7 @@ from jackfield.contracts.call import (
 )
 from jackfield.contracts.extension import ProviderFailed, TurnFinished, TurnStarted
 from jackfield.contracts.llm import Message, ToolCall, ToolSpec
-from jackfield.contracts.realtime import RealtimeSpeech
+from jackfield.contracts.realtime import RealtimeSpeech, RealtimeText
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolFinished, ToolStarted
 from jackfield.errors import ProtocolError, ProviderRateLimited, ProviderUnauthorized, ProviderUnavailable
@@ -122,10 +122,11 @@ async def test_what_was_not_heard_at_all_leaves_its_question_open(tmp_path: Path
     house = exchange(tmp_path, duet)
     async with house.call() as talk:
         duet.now.hear("What is")
+        duet.now.tell(RealtimeText("a", "It"))
         await anyio.sleep(0.1)
         duet.now.hear("the capital of Japan?")
-        duet.now.speak("a", "Tokyo.", 0.5)
-        await talk.answered()
+        duet.now.speak("b", "Tokyo.", 0.5)
+        await talk.answered(2)
     assert await house.stage.stored() == [(True, "What is the capital of Japan?"), (False, "Tokyo.")]
 
 
