@@ -22,4 +22,6 @@ STAND_INS: Final = {
     "MCP_SERVER": str(Path(__file__).parents[1] / "examples" / "mcp_words.py"),
     "SECRET_KEY": "stand-in-of-at-least-thirty-two-letters",
     "SESSION_ENCRYPTION_KEY": "stand-in-of-at-least-thirty-two-letters",
+    "TWILIO_ACCOUNT_SID": "stand-in",
+    "TWILIO_AUTH_TOKEN": "stand-in",
 }
