@@ -442,3 +442,24 @@ async def test_speaking_into_an_answer_silences_it_at_once_and_history_ends_at_t
     assert said_s <= 0.2
     assert LONG_ANSWER.startswith(answers[0])
     assert marked_letters - 15 < len(answers[0]) <= marked_letters + 1
+
+
+@pytest.mark.contract("SA-14")
+async def test_signatures_may_be_left_out_but_the_token_of_a_call_may_not() -> None:
+    async with telephones(verify_signatures=False, auth_token=None) as house:
+        asked = await house.twilio.ask(WEBHOOK, house.twilio.form(), signature="none")
+        url, token = read_twiml(asked.text)
+        for call, offered in (("CA1", token), ("CA1", None)):
+            async with house.twilio.line(url, call, signature="") as line:
+                await line.start(offered)
+                assert await line.closed() == 1008
+
+
+@pytest.mark.contract("SA-27")
+async def test_a_caller_who_calls_too_often_is_refused_and_others_are_not() -> None:
+    async with telephones(config={"limits": {"user_per_minute": 2}}) as house:
+        twilio = house.twilio
+        answers = [await twilio.ask(WEBHOOK, twilio.form()) for _ in range(3)]
+        other = await twilio.ask(WEBHOOK, twilio.form(From="+442071838750"))
+
+    assert [answer.status_code for answer in (*answers, other)] == [200, 200, 429, 200]
