@@ -36,7 +36,8 @@ class Conversation:
         """Whether there was sound already: then the voice cannot be changed."""
         self.owes_response = False
         """Whether an answer is to be asked for as soon as no other is worked on."""
-        self._response = ""
+        self.response = ""
+        """The answer that is worked on, or was last."""
         self._stopped: set[str] = set()
         """Answers that were interrupted and still come."""
         self._item = ""
@@ -60,7 +61,7 @@ class Conversation:
     def interrupt(self, heard_ms: int) -> tuple[str, int] | None:
         """Listen no more to the answer that comes; gives the newest item, and how much of it was heard."""
         if self.responding:
-            self._stopped.add(self._response)
+            self._stopped.add(self.response)
         self._calls.clear()
         self.owes_response = False
         self._open_items.clear()
@@ -77,7 +78,7 @@ class Conversation:
 
     def _response_created(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         self.responding = True
-        self._response = event["response"]["id"]
+        self.response = event["response"]["id"]
         return iter(())
 
     def _response_done(self, event: ServerEvent) -> Iterator[RealtimeOutput]:

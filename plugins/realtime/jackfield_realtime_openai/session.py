@@ -73,10 +73,10 @@ class OpenAIRealtimeSession:
         self._wanted.set()
 
     async def interrupt(self, heard_ms: int) -> None:
-        responding = self._conversation.responding
+        response = self._conversation.response if self._conversation.responding else None
         cut = self._conversation.interrupt(heard_ms)
-        if responding:
-            self._send({"type": "response.cancel"})
+        if response is not None:  # named, for the next answer may have begun meanwhile
+            self._send({"type": "response.cancel", "response_id": response})
         if cut is not None:
             self._send(truncate(*cut))
 

@@ -112,6 +112,9 @@ class Talk:
         self._session: dict[str, Any] = {"type": "realtime", "model": "gpt-realtime", "tools": []}
         self._asked = ""
         self._scope: anyio.CancelScope | None = None
+        self._response = ""
+        self._answered = anyio.Event()
+        self._answered.set()
         self._lengths_ms: dict[str, int] = {}
         self._speaking = False
         self._silence_s = 0.0
@@ -220,19 +223,23 @@ class Talk:
             await self._respond(event.get("response") or {})
 
     async def _on_response_cancel(self, event: dict[str, Any]) -> None:
-        if self._scope is None:
+        if self._scope is None or event.get("response_id", self._response) != self._response:
             await self._complain("response_cancel_not_active", event)
-        self._cancel()
+        else:
+            self._cancel()
 
     def _cancel(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
 
     async def _respond(self, wishes: dict[str, Any]) -> None:
-        if self._scope is not None:
+        """Answer, after an answer that was cancelled and not beside another."""
+        if self._scope is not None and not self._scope.cancel_called:
             return
-        self._scope = anyio.CancelScope()
-        response = {"object": "realtime.response", "id": self._name("resp"), "status": "in_progress"}
+        await self._answered.wait()
+        self._scope, self._answered = anyio.CancelScope(), anyio.Event()
+        self._response = self._name("resp")
+        response = {"object": "realtime.response", "id": self._response, "status": "in_progress"}
         await self._say("response.created", response=response)
         self._tasks.start_soon(self._answer, response, wishes, self._scope)
 
@@ -259,6 +266,7 @@ class Talk:
         }
         done = response | {"status": status, "status_details": details, "usage": usage}
         await self._say("response.done", response=done)
+        self._answered.set()
         limits = [{"name": "tokens", "limit": 1000, "remaining": 950, "reset_seconds": 1.5}]
         await self._say("rate_limits.updated", rate_limits=limits)
 

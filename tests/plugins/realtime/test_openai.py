@@ -170,6 +170,7 @@ async def test_an_interruption_cuts_what_was_not_heard(server: RealtimeServer) -
         read = await until(outputs, lambda output: isinstance(output, RealtimeText) and output.done)
     cut = server.of_type("conversation.item.truncate")[0]
     assert cut["audio_end_ms"] == 120
+    assert server.of_type("response.cancel")[0]["response_id"].startswith("resp")
     assert words(read) == "You said: Stop."
 
 
