@@ -240,7 +240,7 @@ def test_the_form_and_the_errors_are_in_the_api_description(server: TrialServer)
     chat = paths["/chat"]["post"]
     form = chat["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {*FORM, "audio"}
-    assert {"200", "400", "401", "403", "413", "415", "422", "429", "500", "502", "503", "504"} <= set(
+    assert {"200", "400", "403", "413", "415", "422", "429", "500", "502", "503", "504"} <= set(
         chat["responses"]
     )
     assert "session_busy" in chat["responses"]["429"]["description"]
