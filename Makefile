@@ -41,11 +41,13 @@ setup: ## Install into .venv what `make run` needs, without models.
 	@$(PREFLIGHT)
 	@$(MAKE) --silent $(RUN_STAMP)
 
+# One more than there are processors, for tests also wait: for servers to start, and for clocks.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 .PHONY: test
 test: $(TEST_STAMP) ## Install what the tests need and run them. ARGS='-n 0 -k name' goes to pytest.
 	@$(BIN)/jackfield models fetch
 	@$(BIN)/jackfield models fetch --config examples/pichat-offline.toml
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(TEST_STAMP) ## Check style, types and the borders between the rooms.
