@@ -143,6 +143,14 @@ def through_smart_proxy(server: ServerProcess) -> str:
     return answer
 
 
+def through_console(server: ServerProcess) -> str:
+    settings = server.client.get("/door/settings.json").raise_for_status().json()
+    form = {"message": SENTENCE, "type": "text", "sessionId": "s", "userId": "u", "username": "U"}
+    response = server.client.post(f"{settings['chat']['mount']}/chat", data=form)
+    answer: str = response.raise_for_status().json()["message"]
+    return answer
+
+
 def through_speech_assistant(server: ServerProcess) -> str:
     return anyio.run(hold_a_call, server.url)
 
@@ -228,6 +236,7 @@ SWAPS: Final = (
     ),
     Swap("vad", "silero"),
     Swap("transport", "chat_app", talk=through_chat_app),
+    Swap("transport", "console", talk=through_console),
     Swap("transport", "pichat", talk=through_pichat),
     Swap("transport", "relay_chat"),
     Swap(
