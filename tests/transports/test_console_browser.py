@@ -142,7 +142,7 @@ def test_an_answer_is_interrupted_and_the_scenario_switched(
         page.get_by_label("Message", exact=True).fill("a long message, " * 20)
         page.get_by_role("button", name="Send", exact=True).click()
         page.evaluate(_LOUDNESS)
-        page.get_by_role("button", name="Stop the answer").click()
+        page.get_by_role("button", name="Interrupt").click()
         expect(page.locator("#log .assistant .label").last).to_have_text("interrupted")
         page.get_by_label("Scenario").select_option("quiz_night")
         expect(page.locator("#log .note").last).to_contain_text("Quiz night")
