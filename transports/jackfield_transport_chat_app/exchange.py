@@ -25,7 +25,7 @@ from jackfield_transport_chat_app.replicas import Replicas
 if TYPE_CHECKING:
     from jackfield_transport_chat_app import ChatAppOptions
 
-_TOTALS_KEPT: Final = 10_000
+_TOTALS_KEPT: Final = 1000
 _TOTAL_TTL_S: Final = 10 * 365 * 86_400.0
 """A chat does not expire; what a store keeps for a while, it keeps for so long."""
 

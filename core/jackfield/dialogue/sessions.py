@@ -35,7 +35,7 @@ LOGGED_KEY_CHARS: Final = 20
 """How much of a conversation's key is logged: enough to tell conversations apart."""
 _SEPARATOR: Final = "\x1f"
 _ID_BYTES: Final = 16
-_DIGESTS_KEPT: Final = 4096
+_DIGESTS_KEPT: Final = 512
 """Keys and pseudonyms that are remembered; each is asked for several times in a turn."""
 
 
