@@ -59,6 +59,7 @@ async def device(user: User, besides: str = "") -> tuple[ClientConnection, str]:
         assert socket.response is not None
         replica = socket.response.headers["X-Served-By"]
         if replica != besides:
+            await asked(socket, "get_settings")  # once it is answered, the device hears of the others
             return socket, replica
         await socket.close()
 
