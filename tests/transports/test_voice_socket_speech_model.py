@@ -67,12 +67,13 @@ async def ringing(server: ServerProcess, **start: Any) -> AsyncIterator[Phone]:
         yield phone
 
 
-async def ask(phone: Phone) -> None:
-    """Say the recorded question, and be silent."""
+async def say(phone: Phone, begin_s: float = 0.0, end_s: float | None = None) -> None:
+    """Say a part of the recorded question, and after its end be silent."""
     with wave.open(str(QUESTION)) as recording:
         pcm = recording.readframes(recording.getnframes())
     pcm += bytes(2 * 16_000)
-    for at in range(0, len(pcm), 6400):
+    begin, end = (None if at_s is None else 2 * round(16_000 * at_s) for at_s in (begin_s, end_s))
+    for at in range(begin or 0, end or len(pcm), 6400):
         await phone.connection.send(pcm[at : at + 6400])
 
 
@@ -94,7 +95,7 @@ async def test_a_recorded_question_is_answered_in_sound_and_words(
     server: ServerProcess, model: RealtimeServer
 ) -> None:
     async with ringing(server) as phone:
-        await ask(phone)
+        await say(phone)
         finished, sound, others = await until(phone, "reply.finished")
     kinds = [message["type"] for message in others]
     assert (finished["text"], finished["outcome"]) == (ANSWER, "ok")
@@ -112,11 +113,12 @@ async def test_speech_interrupts_and_what_was_heard_is_what_it_remembers(
 ) -> None:
     model.script.hears = ["Tell me a story. " * 8, "What is the capital of Japan?"]
     async with ringing(server, session_id="interrupted") as phone:
-        await ask(phone)
+        await say(phone)
         await until(phone, "reply.started")
         await anyio.sleep(1)
-        await ask(phone)
+        await say(phone, end_s=1)  # nobody can finish a question before the answer has given way
         interrupted, _, _ = await until(phone, "reply.finished")
+        await say(phone, begin_s=1)
         finished, _, _ = await until(phone, "reply.finished")
         await phone.say("stop")
         await until(phone, "ended")
