@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from jackfield.audio.playback import Playback
+from jackfield.audio.playback import Playback, PlayingLeg
 from jackfield.contracts.call import Call, CallEvent, ReplyStarted, ReplyText, SpeechStopped, UserText
 from jackfield.web.call_messages import message_of
 from jackfield.web.outbox import Outbox
@@ -18,7 +18,7 @@ _ANNOUNCING: Final = (SpeechStopped, UserText, ReplyStarted)
 """Events that others follow."""
 
 
-class SocketLeg:
+class SocketLeg(PlayingLeg):
     """Plays over the socket. Implements `CallLeg`, and the line of its own playback.
 
     `call` is to be set before anything is played.
@@ -32,32 +32,7 @@ class SocketLeg:
         self._outbox = outbox
         self._request_id = request_id
         self._encode = encode
-        self._playback = Playback(rate_hz, self, lead_s=lead_s)
-
-    @property
-    def rate_hz(self) -> int:
-        return self._playback.rate_hz
-
-    def play(self, item: int, pcm: bytes) -> None:
-        self._playback.play(item, pcm)
-
-    def end(self, item: int) -> None:
-        self._playback.end(item)
-
-    def pause(self) -> None:
-        self._playback.pause()
-
-    def resume(self) -> None:
-        self._playback.resume()
-
-    def clear(self) -> None:
-        self._playback.clear()
-
-    def heard_s(self) -> float:
-        return self._playback.heard_s()
-
-    def ahead_s(self) -> float:
-        return self._playback.ahead_s()
+        super().__init__(Playback(rate_hz, self, lead_s=lead_s))
 
     def tell(self, event: CallEvent) -> None:
         tell(self._outbox, event, self._request_id)
@@ -68,7 +43,7 @@ class SocketLeg:
 
     def close(self) -> None:
         """Play nothing more, and let go of the encoder: one of Opus holds threads as long as it lives."""
-        self._playback.close()
+        super().close()
         self._encode = _nothing
 
     def send(self, pcm: bytes) -> None:

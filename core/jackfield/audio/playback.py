@@ -214,3 +214,39 @@ class Playback:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class PlayingLeg:
+    """A leg that plays through a playback, which it is given when it is made: all of `CallLeg` but `tell`."""
+
+    def __init__(self, playback: Playback) -> None:
+        self._playback = playback
+
+    @property
+    def rate_hz(self) -> int:
+        return self._playback.rate_hz
+
+    def play(self, item: int, pcm: bytes) -> None:
+        self._playback.play(item, pcm)
+
+    def end(self, item: int) -> None:
+        self._playback.end(item)
+
+    def pause(self) -> None:
+        self._playback.pause()
+
+    def resume(self) -> None:
+        self._playback.resume()
+
+    def clear(self) -> None:
+        self._playback.clear()
+
+    def heard_s(self) -> float:
+        return self._playback.heard_s()
+
+    def ahead_s(self) -> float:
+        return self._playback.ahead_s()
+
+    def close(self) -> None:
+        """Play nothing more. May be called twice."""
+        self._playback.close()
