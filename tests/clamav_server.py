@@ -8,11 +8,11 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import pytest
 
+from tests.killable import KillableServer
 from tests.redis_server import free_port
 
 START_S: Final = 20.0
@@ -28,13 +28,12 @@ def program() -> str:
     return found or pytest.skip("Needs clamd: apt-get install --no-install-recommends clamav-daemon")
 
 
-class ClamavServer:
+class ClamavServer(KillableServer):
     """A daemon with a socket in `folder` and a port of this machine. Inside the context it answers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def tcp(self) -> str:
@@ -91,19 +90,3 @@ class ClamavServer:
                 return talk.recv(16) == b"PONG\0"
         except OSError:
             return False
-
-    def kill(self) -> None:
-        """End the process at once, as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.kill()

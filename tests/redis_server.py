@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
+
+from tests.killable import KillableServer
 
 START_S: Final = 10.0
 DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
@@ -41,7 +42,7 @@ def free_port() -> int:
                 return port
 
 
-class RedisServer:
+class RedisServer(KillableServer):
     """A server on a port of this machine, its data in `folder`. Inside the context it answers.
 
     `start` after `kill` finds the data that the killed one left, and has the same port.
@@ -55,7 +56,6 @@ class RedisServer:
         self._config = [str(config)] if config else []
         self.port = free_port()
         self._arguments = [*arguments]
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -110,19 +110,3 @@ class RedisServer:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{command} never told {text}, but: {answer}")
             time.sleep(0.01)
-
-    def kill(self) -> None:
-        """End the process at once, as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.kill()

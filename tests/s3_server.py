@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import httpx
 
+from tests.killable import KillableServer
 from tests.redis_server import free_port
 
 START_S: Final = 45.0
@@ -24,7 +24,7 @@ PAGE_KEYS: Final = 5
 SECRET: Final = "wJalrXUtnFEMI-not-a-real-one"
 
 
-class S3Server:
+class S3Server(KillableServer):
     """A server on a port of this machine, its output in `folder`. Inside the context it answers.
 
     It keeps buckets in memory: a killed one that starts again has the same port and nothing else. A `guarded`
@@ -35,7 +35,6 @@ class S3Server:
         self.folder = folder
         self.port = free_port()
         self._guarded = guarded
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -118,19 +117,3 @@ class S3Server:
         """Go on after `hang`."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End the process at once, as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.kill()
