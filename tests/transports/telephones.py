@@ -19,7 +19,7 @@ from jackfield.testing import FakeLLM
 from jackfield_session_memory import MemoryOptions, MemoryStore
 from jackfield_transport_speech_assistant.door import SpeechAssistant
 from jackfield_transport_speech_assistant.options import SpeechAssistantOptions
-from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions
+from jackfield_transport_speech_assistant.telephone.options import TelephoneOptions
 from tests.core.server.support import Served, assembly, serving
 from tests.transports.switchboard import Switchboard
 from tests.transports.trouble import MoodySTT, MoodyTTS, MoodyVAD

@@ -15,8 +15,8 @@ from jackfield.contracts.auth import UserId
 from jackfield.contracts.call import CallRequest
 from jackfield.contracts.turn import ConversationRef
 from jackfield.web.outbox import Outbox
-from jackfield_transport_speech_assistant.phone_frames import Media, Started, read_frame
-from jackfield_transport_speech_assistant.phone_leg import PhoneLeg
+from jackfield_transport_speech_assistant.telephone.frames import Media, Started, read_frame
+from jackfield_transport_speech_assistant.telephone.leg import PhoneLeg
 from tests.transports.switchboard import TrialCall
 
 pytestmark = pytest.mark.anyio

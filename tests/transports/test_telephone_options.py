@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from jackfield import ConfigError, Site
-from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions, check_telephone
+from jackfield_transport_speech_assistant.telephone.options import TelephoneOptions, check_telephone
 
 GOOD = {"account_sid": "AC1", "auth_token": "secret-123"}
 

@@ -12,10 +12,10 @@ from jackfield.errors import Problem
 from jackfield_transport_speech_assistant.book import Book
 from jackfield_transport_speech_assistant.cast import BUILT_IN, Cast
 from jackfield_transport_speech_assistant.live import LiveSessions
-from jackfield_transport_speech_assistant.phone_sessions import PhoneSessions
 from jackfield_transport_speech_assistant.signalling import Signalling
 from jackfield_transport_speech_assistant.switching import Switching
-from jackfield_transport_speech_assistant.telephone import telephone_routes
+from jackfield_transport_speech_assistant.telephone.routes import telephone_routes
+from jackfield_transport_speech_assistant.telephone.sessions import PhoneSessions
 
 if TYPE_CHECKING:
     from jackfield_transport_speech_assistant.options import SpeechAssistantOptions

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from jackfield import Options
 from jackfield_transport_speech_assistant.ice import Relays, ice_urls
-from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions
+from jackfield_transport_speech_assistant.telephone.options import TelephoneOptions
 
 
 class SpeechAssistantOptions(Options):

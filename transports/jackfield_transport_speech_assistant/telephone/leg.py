@@ -8,7 +8,7 @@ from typing import Final
 from jackfield.audio.mulaw import RATE_HZ, encode_mulaw
 from jackfield.contracts.call import Call, CallEvent
 from jackfield.web.outbox import Outbox
-from jackfield_transport_speech_assistant.phone_frames import clear_frame, mark_frame, media_frame
+from jackfield_transport_speech_assistant.telephone.frames import clear_frame, mark_frame, media_frame
 
 LEAD_S: Final = 1.0
 """Sound that may be on its way, not known to be heard: what covers a slow network, and what a `clear` that

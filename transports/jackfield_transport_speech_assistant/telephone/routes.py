@@ -20,18 +20,18 @@ from jackfield.errors import FieldError, ProtocolError
 from jackfield.web.admission import signed_in
 from jackfield.web.json_object import read_object
 from jackfield_transport_speech_assistant.cast import DEFAULT, Cast
-from jackfield_transport_speech_assistant.media_stream import MediaStreams
-from jackfield_transport_speech_assistant.outbound import Dialler, checked_number
-from jackfield_transport_speech_assistant.phone_admission import Party, PhoneAdmission
-from jackfield_transport_speech_assistant.telephone_openapi import CALLS, INCOMING_CALL
-from jackfield_transport_speech_assistant.telephone_options import E164, check_telephone
-from jackfield_transport_speech_assistant.twilio_signature import Signatures, check_signed, socket_url
+from jackfield_transport_speech_assistant.telephone.admission import Party, PhoneAdmission
+from jackfield_transport_speech_assistant.telephone.media_stream import MediaStreams
+from jackfield_transport_speech_assistant.telephone.openapi import CALLS, INCOMING_CALL
+from jackfield_transport_speech_assistant.telephone.options import E164, check_telephone
+from jackfield_transport_speech_assistant.telephone.outbound import Dialler, checked_number
+from jackfield_transport_speech_assistant.telephone.signature import Signatures, check_signed, socket_url
 
 if TYPE_CHECKING:
     from jackfield.contracts.panel import Panel
     from jackfield.plugin import Site
-    from jackfield_transport_speech_assistant.phone_sessions import PhoneSessions
-    from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions
+    from jackfield_transport_speech_assistant.telephone.options import TelephoneOptions
+    from jackfield_transport_speech_assistant.telephone.sessions import PhoneSessions
 
 logger = logging.getLogger(__name__)
 

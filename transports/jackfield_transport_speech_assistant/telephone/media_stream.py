@@ -21,8 +21,8 @@ from jackfield.plugin import Site
 from jackfield.sockets import INTERNAL, NORMAL, POLICY, close_code, is_open
 from jackfield.web.outbox import Outbox
 from jackfield_transport_speech_assistant.cast import Cast
-from jackfield_transport_speech_assistant.phone_admission import Party, PhoneAdmission
-from jackfield_transport_speech_assistant.phone_frames import (
+from jackfield_transport_speech_assistant.telephone.admission import Party, PhoneAdmission
+from jackfield_transport_speech_assistant.telephone.frames import (
     Digit,
     Frame,
     Mark,
@@ -32,9 +32,9 @@ from jackfield_transport_speech_assistant.phone_frames import (
     Stopped,
     read_frame,
 )
-from jackfield_transport_speech_assistant.phone_leg import PhoneLeg
-from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions
-from jackfield_transport_speech_assistant.twilio_signature import Signatures, check_signed
+from jackfield_transport_speech_assistant.telephone.leg import PhoneLeg
+from jackfield_transport_speech_assistant.telephone.options import TelephoneOptions
+from jackfield_transport_speech_assistant.telephone.signature import Signatures, check_signed
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from jackfield.contracts.call import Call, EndReason
 from jackfield.contracts.panel import Panel
 from jackfield_transport_speech_assistant.book import Book
 from jackfield_transport_speech_assistant.live import LiveSessions
-from jackfield_transport_speech_assistant.media_stream import Talk
-from jackfield_transport_speech_assistant.phone_admission import Party
+from jackfield_transport_speech_assistant.telephone.admission import Party
+from jackfield_transport_speech_assistant.telephone.media_stream import Talk
 
 
 @dataclass(frozen=True, slots=True)

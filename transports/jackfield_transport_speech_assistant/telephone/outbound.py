@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from jackfield.errors import FieldError, ProtocolError
-from jackfield_transport_speech_assistant.telephone_options import E164
+from jackfield_transport_speech_assistant.telephone.options import E164
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from jackfield_transport_speech_assistant.telephone_options import TelephoneOptions
+    from jackfield_transport_speech_assistant.telephone.options import TelephoneOptions
 
 logger = logging.getLogger(__name__)
 
