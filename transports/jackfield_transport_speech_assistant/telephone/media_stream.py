@@ -22,25 +22,14 @@ from jackfield.sockets import INTERNAL, NORMAL, POLICY, close_code, is_open
 from jackfield.web.outbox import Outbox
 from jackfield_transport_speech_assistant.cast import Cast
 from jackfield_transport_speech_assistant.telephone.admission import Party, PhoneAdmission
-from jackfield_transport_speech_assistant.telephone.frames import (
-    Digit,
-    Frame,
-    Mark,
-    Media,
-    Other,
-    Started,
-    Stopped,
-    read_frame,
-)
+from jackfield_transport_speech_assistant.telephone.frames import Digit, Frame, Mark, Media, Started, Stopped
+from jackfield_transport_speech_assistant.telephone.incoming import Incoming, violation
 from jackfield_transport_speech_assistant.telephone.leg import PhoneLeg
 from jackfield_transport_speech_assistant.telephone.options import TelephoneOptions
 from jackfield_transport_speech_assistant.telephone.signature import Signatures, check_signed
 
 logger = logging.getLogger(__name__)
 
-MAX_BAD_FRAMES: Final = 50
-"""So many in a row, and the call ends."""
-_START_S: Final = 10.0
 _FAREWELL_S: Final = 2.0
 """How long a stream that does not read may hold up the end."""
 _RESTART: Final = 1012
@@ -91,7 +80,7 @@ class MediaStreams:
         await check_signed(self.signatures, self.panel.limits, websocket)
         known = self.cast.find(scenario)
         await websocket.accept()
-        stream = _Stream(websocket, self)
+        stream = _Stream(websocket, self, Incoming(websocket, self.bad_frames))
         try:
             code = await stream.serve(known)
         except WebSocketDisconnect:
@@ -108,8 +97,8 @@ class _Stream:
 
     websocket: WebSocket
     door: MediaStreams
+    incoming: Incoming
     sid: str = ""
-    bad_in_a_row: int = 0
     offence: ProtocolError | None = None
     gave_up: bool = False
     call: Call = field(init=False)
@@ -121,7 +110,7 @@ class _Stream:
         :raises ProtocolError: when there is to be no call, or the client breaks the protocol.
         """
         door = self.door
-        started = await self._started()
+        started = await self.incoming.started()
         if door.options.account_sid is not None and started.account:
             _check_account(started, door.options.account_sid.get_secret_value())
         party = await door.admission.take(started.token, started.call)
@@ -190,48 +179,12 @@ class _Stream:
             self.call.hang_up()
             outbox.finished.set()
 
-    async def _started(self) -> Started:
-        with anyio.move_on_after(_START_S):
-            while True:
-                frame = self._read(await self._receive())
-                if isinstance(frame, Started):
-                    return frame
-                if frame is not None and not isinstance(frame, Other):
-                    raise _violation("start has to come before anything else.")
-        raise _violation("No start came in time.")
-
-    async def _receive(self) -> str | None:
-        """Give the text of a message, None for one of bytes."""
-        message = await self.websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", NORMAL))
-        text: str | None = message.get("text")
-        return text
-
-    def _read(self, text: str | None) -> Frame | None:
-        """Read a frame; a bad one is dropped.
-
-        :raises ProtocolError: when there were too many.
-        """
-        try:
-            frame = read_frame(text)
-        except ProtocolError:
-            self.door.bad_frames.inc()
-            self.bad_in_a_row += 1
-            if self.bad_in_a_row >= MAX_BAD_FRAMES:
-                raise
-            return None
-        self.bad_in_a_row = 0
-        return frame
-
     async def _listen(self) -> None:
         """Take what the telephone sends, until it hangs up."""
         call = self.call
         try:
             while True:
-                frame = self._read(await self._receive())
-                if frame is not None:
-                    self._take(frame)
+                self._take(await self.incoming.next())
         except WebSocketDisconnect as left:
             call.hang_up("shutdown" if left.code == _RESTART else "hung_up")
         except ProtocolError as error:
@@ -240,7 +193,7 @@ class _Stream:
 
     def _take(self, frame: Frame) -> None:
         if frame.stream not in ("", self.sid):
-            raise _violation("The frame is of another stream.")
+            raise violation("The frame is of another stream.")
         match frame:
             case Media(sound=sound):
                 if sound is not None:
@@ -252,7 +205,7 @@ class _Stream:
             case Stopped():
                 self.call.hang_up()
             case Started():
-                raise _violation("The stream has started already.")
+                raise violation("The stream has started already.")
 
 
 def _check_account(started: Started, account: str) -> None:
@@ -270,7 +223,3 @@ async def _close(websocket: WebSocket, code: int, reason: str = "") -> None:
     if is_open(websocket):
         with anyio.move_on_after(_FAREWELL_S):
             await websocket.close(code, reason)
-
-
-def _violation(detail: str) -> ProtocolError:
-    return ProtocolError(400, "protocol_violation", detail)
