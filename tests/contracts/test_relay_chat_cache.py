@@ -29,8 +29,10 @@ def answer(response: httpx.Response) -> tuple[str, str | None]:
 @pytest.mark.contract("RC-28")
 def test_a_configured_question_is_answered_without_the_model(cached: TrialServer) -> None:
     with cached.noting("llm") as asked:
-        assert answer(cached.chat(sessionId="faq", message="when are you OPEN")) == (HOURS, "HIT")
+        response = cached.chat(sessionId="faq", message="when are you OPEN")
 
+    assert answer(response) == (HOURS, "HIT")
+    assert response.headers["x-jackfield-providers"] == "llm=cache"
     assert asked == []
     window = cached.window(sessionId="faq")
     assert window

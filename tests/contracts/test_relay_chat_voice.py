@@ -32,6 +32,7 @@ def test_a_recording_goes_through_recogniser_model_and_voice(server: TrialServer
         response = server.say(webm, sessionId="through")
 
     body = response.json()
+    assert response.headers["x-jackfield-providers"] == "stt=trial, llm=trial, tts=trial"
     assert set(body) == {"message", "type", "audioUrl"}
     assert (body["message"], body["type"]) == ("You said: Will it rain tomorrow?", "voice")
     assert not heard[0]["silent"]

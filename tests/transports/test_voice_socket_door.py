@@ -266,13 +266,14 @@ async def test_typed_messages_are_counted_as_the_conversations() -> None:
             {"type": "tool.finished", "id": "t1", "name": "clock", "ok": True, "seconds": 0.1235},
         ),
         (
-            ReplyFinished(3, "Hi", "interrupted", {"first_audio": 0.5}),
+            ReplyFinished(3, "Hi", "interrupted", {"first_audio": 0.5}, {"llm": "openai"}),
             {
                 "type": "reply.finished",
                 "item": 3,
                 "text": "Hi",
                 "outcome": "interrupted",
                 "stages": {"first_audio": 0.5},
+                "providers": {"llm": "openai"},
             },
         ),
     ],

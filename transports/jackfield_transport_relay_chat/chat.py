@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 CACHE_HEADER: Final = "X-Cache"
 SESSION_HEADER: Final = "X-Session-Id"
 DEGRADED_HEADER: Final = "X-Jackfield-Degraded"
+PROVIDERS_HEADER: Final = "X-Jackfield-Providers"
+_TOKEN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _SESSIONS: Final = UUID("6d1c8b53-0f0e-4b8b-9f0b-1f2a6f5d7c3e")
 """Namespace of the ids of lasting conversations; another one would lose those that are kept."""
 
@@ -160,13 +163,14 @@ class _Endpoints:
                     pieces.append(output)
                 elif isinstance(output, Finish):
                     headers |= _cache_header(output.cached)
+                    headers |= _providers_header({"llm": output.provider})
         return {"message": "".join(pieces).strip(), "type": "text"}
 
     async def _answer_voice(
         self, form: ChatForm, turn: TurnRequest, headers: dict[str, str]
     ) -> dict[str, str]:
         answer = await self._panel.assistant.reply_to_clip(turn, form.upload())
-        headers |= _cache_header(answer.cached)
+        headers |= _cache_header(answer.cached) | _providers_header(answer.providers)
         body = {"message": answer.text, "type": "text"}
         if answer.clip is None:
             headers[DEGRADED_HEADER] = "tts"
@@ -181,6 +185,12 @@ class _Endpoints:
 def _cache_header(cached: bool | None) -> dict[str, str]:
     """What the answer says of a cache that was asked."""
     return {} if cached is None else {CACHE_HEADER: "HIT" if cached else "MISS"}
+
+
+def _providers_header(providers: Mapping[str, str]) -> dict[str, str]:
+    """Who answered, as a structured field; without names that cannot stand in one."""
+    named = [f"{kind}={name}" for kind, name in providers.items() if _TOKEN.fullmatch(name)]
+    return {PROVIDERS_HEADER: ", ".join(named)} if named else {}
 
 
 def _no_such_session() -> ProtocolError:

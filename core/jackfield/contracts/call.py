@@ -96,6 +96,9 @@ class ReplyFinished:
     text: str
     outcome: Literal["ok", "interrupted", "failed"]
     stages: Mapping[str, float] = field(default_factory=dict)
+    providers: Mapping[str, str] = field(default_factory=dict)
+    """Who did it: `stt`, `llm`, `tts` or `realtime` to the plugin, of a chain the one that served. What an
+    extension answered in place of the model is the extension's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Finish:
     usage: Usage | None = None
     model: str = ""
     provider: str = ""
+    """Of a turn: the plugin that answered, of a chain the one that served."""
     cached: bool | None = None
     """Of a turn: whether a cache gave the answer. False: it was asked in vain. None: none was asked."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -118,3 +119,5 @@ class ClipAnswer:
     clip: str | None
     cached: bool | None = None
     """As in `Finish`."""
+    providers: Mapping[str, str] = field(default_factory=dict)
+    """As in `contracts.call.ReplyFinished`."""

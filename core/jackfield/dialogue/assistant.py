@@ -105,7 +105,7 @@ class DialogueAssistant:
             turn = await self._begin(spoken, key, waterfall)
             with self._runner.chronicle.told(turn):
                 clip = await self._answer_aloud(turn, self._assembly.tts.default)
-            return ClipAnswer(turn.answer, text, clip, turn.finish.cached)
+            return ClipAnswer(turn.answer, text, clip, turn.finish.cached, turn.providers)
 
     async def hear(self, upload: Upload, language: str | None = None) -> Heard:
         """Give the words of a recording; see `contracts.panel.Assistant.hear`."""

@@ -14,6 +14,7 @@ from jackfield.contracts.extension import Step, StepKind, Trouble
 from jackfield.contracts.llm import Usage
 
 _BEGAN: Final = attrgetter("began_s")
+_PROVIDERS: Final = ("stt", "llm", "tts")
 MOST_STEPS: Final = 128
 """Further steps of a turn are not told of; so are further troubles of a step."""
 
@@ -127,6 +128,14 @@ class Steps:
         """Add a step that was noted elsewhere, by the same clock."""
         if len(self._works) < MOST_STEPS:
             self._works.append(work)
+
+    def providers(self, answered_by: str = "") -> dict[str, str]:
+        """Kind to plugin of whoever was last of use in it; `answered_by` where no model was asked."""
+        found = {"llm": answered_by} if answered_by else {}
+        for work in self._works:
+            if work.first_s is not None or work.outcome == "ok":
+                found[work.kind] = work.place[1]
+        return {kind: found[kind] for kind in _PROVIDERS if kind in found}
 
     def told(self, zero_s: float) -> tuple[Step, ...]:
         """Every step in the order in which they began, its times counted from `zero_s`."""

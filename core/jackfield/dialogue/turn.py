@@ -63,6 +63,11 @@ class Turn:
         """The whole answer, trimmed."""
         return "".join(self.pieces).strip()
 
+    @property
+    def providers(self) -> dict[str, str]:
+        """Who did it so far, as in `ReplyFinished`."""
+        return self.waterfall.steps.providers(self.finish.provider)
+
 
 class TurnRunner:
     """Runs turns with the models and tools of an assembly, within `timeouts` or else those of the file."""
@@ -165,7 +170,8 @@ class TurnRunner:
             work.usage = consumption.add(finish.usage, messages, text, calls)
             self._count_tokens(turn, work.usage)
             if not calls or not offered:
-                yield replace(finish, usage=consumption.total)
+                provider = finish.provider or work.place[1]
+                yield replace(finish, usage=consumption.total, provider=provider)
                 return
             messages.append(Message("assistant", text, tool_calls=tuple(calls)))
             if text and not text[-1].isspace():

@@ -39,6 +39,7 @@ _EXPOSED = [
     "X-Session-Id",
     "X-Cache",
     "X-Jackfield-Degraded",
+    "X-Jackfield-Providers",
     "X-Jackfield-Source",
 ]
 

@@ -72,6 +72,7 @@ class ReplyFinishedMessage(TypedDict):
     text: str
     outcome: Literal["ok", "interrupted", "failed"]
     stages: dict[str, float]
+    providers: dict[str, str]
 
 
 class ToolStartedMessage(TypedDict):
@@ -192,4 +193,5 @@ def _finished(event: ReplyFinished) -> ReplyFinishedMessage:
         "text": event.text,
         "outcome": event.outcome,
         "stages": {stage: round(seconds, _DIGITS) for stage, seconds in event.stages.items()},
+        "providers": dict(event.providers),
     }

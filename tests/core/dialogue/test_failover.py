@@ -113,5 +113,6 @@ async def test_a_recording_is_heard_and_answered_aloud_by_the_second_of_each(tmp
     with wave.open(str(tmp_path / "clips" / found.clip)) as sound:
         assert sound.getframerate() == 16_000  # the first voice's rate
         assert sound.getnframes() == pytest.approx(len(found.text) * 0.06 * 16_000, rel=0.01)
+    assert found.providers == {"stt": "second", "llm": "second", "tts": "second"}
     assert {"stt_failover", "llm_failover", "tts_failover"} <= waterfall(stage).keys()
     assert sum(isinstance(event, ProviderTookOver) for event in stage.events) == 3

@@ -33,20 +33,20 @@ def exchange(folder: Path, llm: FakeLLM, **options: Any) -> Exchange:
     return Exchange(folder, llm=llm, wrappers=[cache])
 
 
-async def answer(lines: Exchange, session: str) -> str:
-    """What a caller who asks one thing is answered, heard to the end."""
+async def answer(lines: Exchange, session: str) -> tuple[str, str]:
+    """What a caller who asks one thing is answered, heard to the end, and who answered."""
     async with lines.call(conversation=ConversationRef("", USER, session)) as talk:
         await talk.ask()
         await talk.answered(1)
         (finished,) = talk.leg.events(ReplyFinished)
     assert finished.outcome == "ok"
-    return finished.text
+    return finished.text, finished.providers["llm"]
 
 
 async def test_a_configured_question_is_answered_without_the_model(tmp_path: Path) -> None:
     llm = FakeLLM()
 
-    assert await answer(exchange(tmp_path, llm, faq=FAQ), "one") == "Good day to you."
+    assert await answer(exchange(tmp_path, llm, faq=FAQ), "one") == ("Good day to you.", "cache")
     assert [request for request in llm.requests if not request.warming] == []
 
 
@@ -54,5 +54,6 @@ async def test_the_second_call_that_begins_alike_gets_the_same_answer(tmp_path: 
     llm = FakeLLM(outputs=("Fine, thank you.",))
     lines = exchange(tmp_path, llm)
 
-    assert [await answer(lines, session) for session in ("one", "two")] == ["Fine, thank you."] * 2
+    answers = [await answer(lines, session) for session in ("one", "two")]
+    assert answers == [("Fine, thank you.", "echo"), ("Fine, thank you.", "cache")]
     assert len([request for request in llm.requests if not request.warming]) == 1

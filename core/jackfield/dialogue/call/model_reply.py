@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -33,6 +33,8 @@ class ModelTurn:
     key: str
     llm: Built[Realtime]
     """Who answers."""
+    plugin: str
+    """The one that serves, where `llm` is a chain."""
     waterfall: Waterfall
     call: str
     id: str = field(default_factory=new_turn_id)
@@ -115,6 +117,9 @@ class ModelReply(Saying):
             self._more = anyio.Event()
             await self._more.wait()
         await self._heard_to_the_end()
+
+    def _providers(self) -> Mapping[str, str]:
+        return {"realtime": self._turn.plugin}
 
     def _heard_text(self, heard_s: float, outcome: Outcome) -> str:
         if outcome == "ok":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final, Protocol
 
@@ -12,6 +12,7 @@ import anyio
 from jackfield.assembly import Built
 from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.contracts.extension import Event
+from jackfield.contracts.failover import Failover
 from jackfield.contracts.realtime import (
     Realtime,
     RealtimeAudio,
@@ -48,7 +49,7 @@ class SessionUser(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelSessions:
     """Opens sessions with `model` for its `user`, within `open_s` seconds the first time."""
 
@@ -57,8 +58,15 @@ class ModelSessions:
     figures: ModelFigures
     publish: Callable[[Event], None]
     open_s: float
+    failover_s: float
+    """The same for one model of a chain."""
     replaced: bool
     """Whether something else goes on with the call where no session is to be had."""
+    plugin: str = field(init=False)
+    """Who holds the session: of a chain, the one that was asked last."""
+
+    def __post_init__(self) -> None:
+        self.plugin = self.model.plugin
 
     async def hold(self, user: SessionUser) -> Exception:
         """Let the user talk with the model, and once more where it is lost; gives why that is over."""
@@ -80,11 +88,15 @@ class ModelSessions:
 
     async def _hold_one(self, user: SessionUser, limit_s: float) -> None:
         """Hold a session until it fails; returns when it did not come about in time."""
-        settings = await user.settings()
+        failover = Failover(self.failover_s, asked=self._asked)
+        settings = replace(await user.settings(), failover=failover)
         with anyio.CancelScope(deadline=anyio.current_time() + limit_s) as scope:
             async with self.model.object.session(settings) as session:
                 scope.deadline = inf
                 await self._listen(user, session)
+
+    def _asked(self, _section: str, plugin: str) -> None:
+        self.plugin = plugin
 
     async def _listen(self, user: SessionUser, session: RealtimeSession) -> None:
         line, bytes_per_s = self.line, session.rate_hz * WIDTH_BYTES

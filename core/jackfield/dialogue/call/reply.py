@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -252,6 +252,9 @@ class Reply(Saying):
             unheard = outcome == "interrupted" and not self.sounding
             self._turn.outcome = "cancelled" if unheard else outcome
             self._means.runner.chronicle.ended(self._turn)
+
+    def _providers(self) -> Mapping[str, str]:
+        return super()._providers() if self._turn is None else self._turn.providers
 
     def _heard_text(self, heard_s: float, outcome: Outcome) -> str:
         if outcome == "ok" and self._turn is not None:

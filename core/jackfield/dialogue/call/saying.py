@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import anyio
@@ -107,6 +107,10 @@ class Saying(ABC):
     def _ended(self, outcome: Outcome) -> None:  # noqa: B027  # not everything that is said has more to do
         """It is over; the client has not been told yet."""
 
+    def _providers(self) -> Mapping[str, str]:
+        """Who did it, as in `ReplyFinished`."""
+        return self.waterfall.steps.providers()
+
     def _give(self, pcm: bytes) -> None:
         """Play sound, in order, at the rate of the leg."""
         if not pcm:
@@ -181,7 +185,8 @@ class Saying(ABC):
             self.heard = self._heard_text(self._floor.heard_s(self.item), outcome)
         self._ended(outcome)
         if self.released:
-            finished = ReplyFinished(self.item, self.heard, outcome, self.waterfall.seconds())
+            stages, providers = self.waterfall.seconds(), self._providers()
+            finished = ReplyFinished(self.item, self.heard, outcome, stages, providers)
             self._floor.leave(self.item, finished, silence=outcome == "interrupted" or not self._complete)
         self._watcher.over(self)
 

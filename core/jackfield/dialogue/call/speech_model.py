@@ -14,7 +14,6 @@ from anyio.abc import TaskGroup
 from jackfield.assembly import Built
 from jackfield.contracts.call import CallLeg, CallRequest, CallTrouble, SpeechStarted, SpeechStopped, UserText
 from jackfield.contracts.extension import Event
-from jackfield.contracts.failover import Failover
 from jackfield.contracts.llm import ToolCall
 from jackfield.contracts.realtime import (
     Realtime,
@@ -93,6 +92,7 @@ class SpeechModel:
             with_.figures,
             with_.publish,
             open_s=with_.open_s,
+            failover_s=with_.failover_s,
             replaced=with_.replaced,
         )
         self._exchanges = Exchanges(self._means, self._asked("voice"))
@@ -241,7 +241,6 @@ class SpeechModel:
             temperature=self._part.temperature,
             turns=request.turns,
             history=(*examples, *told(window.messages)),
-            failover=Failover(self._with.failover_s),
         )
 
     # What the model says.
@@ -307,7 +306,8 @@ class SpeechModel:
         self._awaited = False
         waterfall = Waterfall(self._began_s or loop_time_s(), clock=loop_time_s)
         kind = questions[0].kind if questions else "voice"
-        turn = ModelTurn(self._asked(kind), self._key, self._with.model, waterfall, self._means.call)
+        who = self._with.model, self._sessions.plugin
+        turn = ModelTurn(self._asked(kind), self._key, *who, waterfall, self._means.call)
         waterfall.reached("first_token")
         reply = ModelReply(
             self._means,

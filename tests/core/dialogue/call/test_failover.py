@@ -77,6 +77,7 @@ async def test_another_model_answers_where_the_first_says_nothing(tmp_path: Path
     assert (finished.outcome, finished.text) == ("ok", "hello there")
     assert trouble(talk) == []
     assert taken_over(calls) == ["llm.fallback.1"]
+    assert finished.providers == {"stt": "ears", "llm": "second", "tts": "mouth"}
     assert 0 <= waterfall(calls)["llm_failover"] <= 3.5
 
 
@@ -93,6 +94,7 @@ async def test_another_voice_speaks_where_the_first_makes_no_sound(tmp_path: Pat
     assert trouble(talk) == []
     assert len(talk.leg.heard_pcm(1)) / 48_000 == pytest.approx(len("hello there") * LETTER_S, rel=0.05)
     assert "tts.fallback.1" in taken_over(calls)
+    assert finished.providers["tts"] == "second"
 
 
 @dataclass

@@ -62,7 +62,8 @@ async def test_each_model_of_a_chain_has_its_time_before_the_cascade(tmp_path: P
     async with Exchange(tmp_path, realtime=model, config=CONFIG).call() as talk:
         await anyio.sleep(5.5)
         second.now.speak("a", "Here I am.", 0.5)
-        assert (await talk.answered()).text == "Here I am."
+        finished = await talk.answered()
+    assert (finished.text, finished.providers) == ("Here I am.", {"realtime": "second"})
 
 
 async def test_a_cascade_goes_on_in_the_middle_of_a_call(tmp_path: Path) -> None:
