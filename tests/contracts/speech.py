@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from itertools import count, cycle
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,6 +13,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.balancer import Balancer
 from tests.contracts.harness import Tree, TrialServer, merged
 from tests.contracts.sign_in import accounts, signed_in
 from tests.redis_server import RedisServer
@@ -37,40 +38,20 @@ def speaking(session: Tree | None = None, config: Tree | None = None, **options:
     return merged(merged(accounts(session), parts), config or {})
 
 
-class _Turns(httpx.BaseTransport):
-    """Sends each request to the next server."""
-
-    def __init__(self, urls: Iterator[str]) -> None:
-        self._urls = urls
-        self._wire = httpx.HTTPTransport()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = httpx.URL(next(self._urls))
-        request.url = request.url.copy_with(host=url.host, port=url.port)
-        return self._wire.handle_request(request)
-
-    def close(self) -> None:
-        self._wire.close()
-
-
 class Replicas:
-    """Several servers over one store; each request goes to the next of them. A context manager."""
+    """One server, or several over one store behind a balancer. A context manager."""
 
-    def __init__(self, servers: Sequence[TrialServer]) -> None:
+    def __init__(self, servers: Sequence[TrialServer], url: str) -> None:
         self.servers = servers
-        self._urls = cycle([server.url for server in servers])
-        self.client = httpx.Client(transport=_Turns(self._urls), base_url="http://replicas", timeout=60)
+        self.url = url
+        """Where clients ask."""
+        self.client = httpx.Client(base_url=url, timeout=60, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
-
-    @property
-    def url(self) -> str:
-        """The next server's."""
-        return next(self._urls)
 
     def output(self) -> str:
         """What all of them logged."""
@@ -87,17 +68,25 @@ class Replicas:
 
 
 @contextmanager
-def replicas(folder: Path, size: int, options: Mapping[str, Any]) -> Iterator[Replicas]:
-    """Start servers with a speech assistant over one Redis."""
+def replicas(folder: Path, redis: RedisServer, **options: Any) -> Iterator[Replicas]:
+    """Start two servers with a speech assistant behind a balancer: sessions in Redis, accounts in SQL."""
+    records = {"use": "sql", "options": {"url": f"sqlite:///{folder}/people.db"}}
+    stores = {"use": "redis", "options": {"folder": None, "url": redis.url}, "records": records}
+    config = speaking(stores, **options)
     with ExitStack() as stack:
-        redis = stack.enter_context(RedisServer(folder / "redis"))
-        config = speaking({"use": "redis", "options": {"folder": None, "url": redis.url}}, **options)
-        servers = [
-            stack.enter_context(TrialServer(folder / f"server-{number}", config)) for number in range(size)
-        ]
-        yield stack.enter_context(Replicas(servers))
+        servers = [stack.enter_context(TrialServer(folder / f"{each}", config)) for each in range(2)]
+        ports = [httpx.URL(server.url).port or 0 for server in servers]
+        balancer = stack.enter_context(Balancer(folder / "balancer", ports))
+        yield stack.enter_context(Replicas(servers, balancer.url))
         for server in servers:
             server.terminate()
+
+
+@contextmanager
+def alone(folder: Path, **options: Any) -> Iterator[Replicas]:
+    """Start one server with a speech assistant, which keeps everything in memory."""
+    with TrialServer(folder, speaking(**options)) as server, Replicas([server], server.url) as one:
+        yield one
 
 
 Service = TrialServer | Replicas

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -36,9 +37,10 @@ async def service() -> AsyncIterator[TwilioApi]:
 
 
 @pytest.fixture(scope="module")
-async def house(service: TwilioApi) -> AsyncIterator[Telephones]:
+async def house(service: TwilioApi, place: Path | None) -> AsyncIterator[Telephones]:
     calls = {"enabled": True, "api_url": service.url, "time_limit_s": 0.5}
-    async with telephones(auths={"people": TrialAuth()}, phone_number=OURS, calls=calls) as house:
+    people = {"people": TrialAuth()}
+    async with telephones(auths=people, replicas=place, phone_number=OURS, calls=calls) as house:
         yield house
 
 
@@ -51,7 +53,7 @@ def api(service: TwilioApi) -> Iterator[TwilioApi]:
 async def dial(house: Telephones, user: str, **changes: Any) -> httpx.Response:
     body = {"to": THEIRS, "scenario_id": "gameshow_host", **changes}
     headers = {"Authorization": f"Bearer {user}"}
-    return await house.served.client.post(f"{MOUNT}/calls", json=body, headers=headers)
+    return await house.client.post(f"{MOUNT}/calls", json=body, headers=headers)
 
 
 def refused(response: httpx.Response, status: int, code: str) -> None:
@@ -98,7 +100,7 @@ async def test_a_user_has_a_telephone_called_and_put_through_to_a_scenario(
 async def test_a_call_is_a_session_of_its_user_which_only_the_user_ends(
     house: Telephones, api: TwilioApi
 ) -> None:
-    client = house.served.client
+    client = house.client
     async with answered(house, api, "bob") as (line, call):
         session = f"{MOUNT}/realtime/session/{call.request.conversation.session}"
         refused(
@@ -141,7 +143,7 @@ async def test_only_whole_numbers_are_called(house: Telephones, api: TwilioApi, 
 async def test_what_cannot_be_asked_for_is_refused(house: Telephones) -> None:
     refused(await dial(house, "dan", scenario_id="unknown"), 404, "scenario_not_found")
     refused(await dial(house, "dan", scenario_id=7), 422, "invalid_request")
-    refused(await house.served.client.post(f"{MOUNT}/calls", json={"to": THEIRS}), 401, "not_authenticated")
+    refused(await house.client.post(f"{MOUNT}/calls", json={"to": THEIRS}), 401, "not_authenticated")
 
 
 @pytest.mark.contract("SA-44", "SA-40")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import anyio
 import httpx
@@ -36,8 +38,8 @@ SECOND = b"\x00\x10" * 8000
 
 
 @pytest.fixture(scope="module")
-async def house() -> AsyncIterator[Telephones]:
-    async with telephones() as house:
+async def house(place: Path | None) -> AsyncIterator[Telephones]:
+    async with telephones(replicas=place) as house:
         yield house
 
 
@@ -134,8 +136,7 @@ async def test_a_signature_is_good_behind_a_proxy_whatever_that_says_of_addresse
         "X-Forwarded-Host": "inner.example",
         "X-Forwarded-For": "198.51.100.7",
     }
-    client = house.served.client
-    twilio = Twilio(house.served.port, PUBLIC_URL, client, calls=900, headers=proxy)
+    twilio = replace(house.twilio, calls=900, headers=proxy)
     before = len(house.switchboard.calls)
     async with twilio.call(WEBHOOK):
         await begun(house, before)
@@ -418,11 +419,13 @@ async def test_the_log_has_a_line_for_the_beginning_and_the_end_and_no_number(
 
 @pytest.mark.contract("SA-16", "SA-38")
 @pytest.mark.timeout(30)
-async def test_speaking_into_an_answer_silences_it_at_once_and_history_ends_at_the_last_mark() -> None:
+async def test_speaking_into_an_answer_silences_it_at_once_and_history_ends_at_the_last_mark(
+    place: Path | None,
+) -> None:
     voice = encode_mulaw(recording("two_cities", 8_000))
     frames = [voice[at : at + FRAME_BYTES] for at in range(0, 80_000, FRAME_BYTES)]
     async with (
-        telephones(real=True) as house,
+        telephones(real=True, replicas=place) as house,
         house.twilio.call(WEBHOOK) as line,
         anyio.create_task_group() as tasks,
     ):
