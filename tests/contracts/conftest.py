@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
 
 import pytest
 
@@ -14,7 +13,7 @@ from jackfield.audio.sniff import CONTAINERS
 from jackfield.testing.recordings import record
 from tests.contracts.harness import CLIP_NAME, ServerFactory, Tree, TrialServer
 from tests.contracts.sign_in import accounts, signed_in
-from tests.contracts.speech import Replicas, alone, replicas
+from tests.contracts.speech import SIZES, Replicas, alone, replicas
 from tests.redis_server import RedisServer
 
 RATE_HZ = 48_000
@@ -90,31 +89,28 @@ def ann(people: TrialServer) -> tuple[str, dict[str, str]]:
     return signed_in(people, "ann@example.com")
 
 
-ALONE: Final = "one server"
-BALANCED: Final = "two behind a balancer"
-
-
-@pytest.fixture(scope="session", params=[ALONE, BALANCED])
+@pytest.fixture(scope="session", params=SIZES)
 def speech(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     """A speech assistant: one server, and then two of which each gets every other request."""
-    turn = {
+    options = {
+        "connect_s": 5,
         "turn_server": "stun:stun.example.org:3478, turn.example.org",
         "turn_username": "everybody",
         "turn_credential": "known-to-all",
     }
     folder = tmp_path_factory.mktemp("speech")
     with ExitStack() as stack:
-        if request.param == ALONE:
-            yield stack.enter_context(alone(folder, **turn))
+        if request.param == SIZES[0]:
+            yield stack.enter_context(alone(folder, **options))
         else:
             redis = stack.enter_context(RedisServer(folder / "redis"))
-            yield stack.enter_context(replicas(folder, redis, **turn))
+            yield stack.enter_context(replicas(folder, redis, **options))
 
 
-@pytest.fixture(scope="module", params=[ALONE, BALANCED])
+@pytest.fixture(scope="module", params=SIZES)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     """Where replicas keep their files; None when there is to be one server."""
-    return tmp_path_factory.mktemp("replicas") if request.param == BALANCED else None
+    return tmp_path_factory.mktemp("replicas") if request.param == SIZES[1] else None
 
 
 PLAIN = {"llm": "echo", "stt": "scripted", "tts": "tone", "session": "memory"}

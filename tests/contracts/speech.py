@@ -21,6 +21,8 @@ from tests.transports.browser import Browser
 
 PITCH_HZ: Final = 440
 """Of the voice of these servers."""
+SIZES: Final = ("one server", "two behind a balancer")
+"""What tests run over."""
 _PEOPLE: Final = count()
 OFFER: Final = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 """An offer without sound."""

@@ -15,6 +15,7 @@ import pytest
 from tests.contracts.harness import TrialServer, refusal, until
 from tests.contracts.speech import (
     PITCH_HZ,
+    SIZES,
     Replicas,
     Service,
     closed,
@@ -86,6 +87,21 @@ async def test_a_page_without_a_microphone_is_told_so_and_hears(speech: Replicas
         await browser.say("text", text="Hello")
         assert pitch_hz(await browser.until_loud(0.2)) == pytest.approx(PITCH_HZ, rel=0.05)
     until(lambda: "sends no sound" in speech.output(), "the server warns that it hears nobody")
+
+
+@pytest.mark.contract("SA-11")
+@pytest.mark.parametrize("speech", SIZES[1:], indirect=True)
+async def test_an_answer_has_all_candidates_and_nobody_is_waited_for_longer_than_configured(
+    speech: Replicas, ann: Headers
+) -> None:
+    session = new_session(speech, ann)
+    async with Browser(channel=True) as browser:
+        answer = signal(speech, ann, session, sdp=await browser.offer()).json()["sdp_answer"]
+    assert "a=candidate:" in answer
+    assert "a=end-of-candidates" in answer
+    over = f"session ended; session_id={session['session_id']} reason=not_connected"
+    await anyio.to_thread.run_sync(until, lambda: over in speech.output(), "nobody is waited for any more")
+    refusal(end(speech, ann, session), 404, "session_not_found")
 
 
 @pytest.mark.contract("SA-08")
