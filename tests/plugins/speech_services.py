@@ -6,24 +6,16 @@ their HTTPS proxy too and shows a certificate for their names.
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import json
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from jackfield.audio.decode import decode
+from tests.tunnel import TunnelHandler, serving
 
 HOSTS = (
     "eastus.api.cognitive.microsoft.com",
@@ -50,21 +42,12 @@ class Service:
     over: threading.Event = field(default_factory=threading.Event)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(TunnelHandler):
     """Answers as Google, Azure, Wit, Houndify, IBM or OpenAI, by the address that was asked for."""
 
-    protocol_version = "HTTP/1.1"
     service: ClassVar[Service]
-    context: ClassVar[ssl.SSLContext]
 
-    def do_CONNECT(self) -> None:
-        self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        self.connection = self.context.wrap_socket(self.connection, server_side=True)
-        self.rfile = self.connection.makefile("rb")
-        self.wfile = self.connection.makefile("wb", 0)
-        self.close_connection = False
-
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
         body = self._body()
         service = self.service
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -110,45 +93,11 @@ class Handler(BaseHTTPRequestHandler):
             return b'{"result":[]}\n' + json.dumps({"result": words if loud else []}).encode()
         return json.dumps(answer).encode()
 
-    def finish(self) -> None:
-        super().finish()
-        self.connection.close()
-
-    def log_message(self, *_args: object) -> None:
-        pass
-
-
-def make_certificate(file: Path) -> None:
-    """Write a certificate for the names of the services, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "services of a test")])
-    now = dt.datetime.now(dt.UTC)
-    names = [*(x509.DNSName(host) for host in HOSTS), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password)
-    file.write_bytes(private + made.public_bytes(pem))
-
 
 @contextmanager
 def served(certificate: Path) -> Iterator[Service]:
     """Serve for a while."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
     service = Service()
-    handler = type("OneHandler", (Handler,), {"service": service, "context": context})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        service.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(type("OneHandler", (Handler,), {"service": service}), certificate) as service.url:
         yield service
         service.over.set()
-        server.shutdown()
-        thread.join()

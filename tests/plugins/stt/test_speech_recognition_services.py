@@ -37,7 +37,8 @@ from jackfield.testing import FailureSuite, STTSuite
 from jackfield.testing.failure import Failing
 from jackfield_stt_speech_recognition import SpeechRecognitionOptions, make_stt, plugin_info
 from jackfield_stt_speech_recognition.service import ServiceSTT
-from tests.plugins.speech_services import SAID, Service, make_certificate, served
+from tests.plugins.speech_services import HOSTS, SAID, Service, served
+from tests.tunnel import make_certificate
 
 if importlib.util.find_spec("speech_recognition") is None and not os.environ.get("CI"):
     pytest.skip("Needs SpeechRecognition.", allow_module_level=True)
@@ -52,7 +53,7 @@ SPEECH = (np.sin(np.arange(2 * STT_RATE_HZ) / 9) * 9_000).astype("<i2").tobytes(
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("tls") / "services.pem"
-    make_certificate(file)
+    make_certificate(file, HOSTS)
     return file
 
 
