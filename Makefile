@@ -57,6 +57,10 @@ lint: $(TEST_STAMP) ## Check style, types and the borders between the rooms.
 	@$(BIN)/lint-imports
 	@$(BIN)/hadolint Dockerfile
 
+.PHONY: audit
+audit: $(TEST_STAMP) ## Ask the package index for known vulnerabilities of what the requirement files pin.
+	@$(BIN)/python requirements/audit.py $(ARGS)
+
 .PHONY: contracts
 contracts: $(TEST_STAMP) ## Print each requirement of the contracts with the tests that name it.
 	@$(BIN)/jackfield models fetch
@@ -73,7 +77,7 @@ soak: $(TEST_STAMP) ## Hold calls and sockets for ten minutes, and let everythin
 
 # One file a purpose: every file's hash, whatever the platform, and no address. The last two lines write
 # what follows from them.
-COMPILE := uv pip compile --quiet --universal --generate-hashes --fork-strategy fewest --no-annotate \
+COMPILE = uv pip compile $(UPGRADE) --quiet --universal --generate-hashes --fork-strategy fewest --no-annotate \
 	--python-version 3.11 --custom-compile-command 'make requirements'
 # The extras beside `local` whose plugins the tests run.
 TESTED := openai azure-speech sphinx pyttsx3 redis postgresql azure-sql encryption accounts wallet http-verify proxy mcp object-store opentelemetry twilio
@@ -90,6 +94,12 @@ requirements: ## Compile the requirement files from pyproject.toml. Needs uv.
 	$(COMPILE) --group setup \
 		--constraint requirements/test.txt --output-file requirements/build.txt
 	$(COMPILE) --group compiled --no-deps --output-file requirements/compiled.txt
+
+# What git shows of it are the pins; the hashes of each follow it.
+.PHONY: upgrade
+upgrade: ## Raise the pins to the newest versions and show the change. PACKAGES='a b' raises those alone.
+	@$(MAKE) requirements UPGRADE="$(if $(PACKAGES),$(addprefix --upgrade-package ,$(PACKAGES)),--upgrade)"
+	@git --no-pager diff --unified=0 -- requirements | grep -E '^([+-]{3} [ab/]|[+-][a-zA-Z0-9])' || echo "Nothing is newer."
 
 .PHONY: reference
 reference: $(TEST_STAMP) ## Write docs/configuration.md and THIRD_PARTY.md anew.
