@@ -114,7 +114,7 @@ def test_the_page_describes_every_option() -> None:
 
 def test_the_page_names_every_route_and_error() -> None:
     sources = ROOT / "transports" / "jackfield_transport_speech_assistant"
-    parts = ("book", "cast", "live", "peer", "signalling", "switching")
+    parts = ("book", "cast", "live", "peer", "provider_errors", "signalling", "switching")
     text = "".join((sources / f"{part}.py").read_text() for part in parts)
     codes = set(re.findall(r'ProtocolError\(\s*\d+, "(\w+)"', text))
     assert codes

@@ -32,8 +32,11 @@ _COMMON: Final = {
 _MADE: Final = {
     **_COMMON,
     404: "`scenario_not_found`",
-    422: "`invalid_request`",
+    422: "`invalid_request` or `voice_not_configured`",
     429: "`rate_limited` or `too_many_sessions`",
+    502: "`provider_failed`",
+    503: "`store_unavailable`, or `provider_rate_limited` with `Retry-After`",
+    504: "`provider_timeout`",
 }
 
 

@@ -17,7 +17,7 @@ from jackfield.contracts.auth import UserId
 from jackfield.contracts.call import CallRequest
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef
-from jackfield.errors import FieldError
+from jackfield.errors import FieldError, ProviderError
 from jackfield.web.admission import signed_in
 from jackfield.web.json_object import read_object
 from jackfield_transport_speech_assistant import openapi
@@ -26,6 +26,7 @@ from jackfield_transport_speech_assistant.cast import DEFAULT, Cast
 from jackfield_transport_speech_assistant.ice import IceServer
 from jackfield_transport_speech_assistant.live import LiveSessions
 from jackfield_transport_speech_assistant.peer import HEARING_HZ, MAX_OFFER_BYTES, Peer
+from jackfield_transport_speech_assistant.provider_errors import refusal_of
 
 if TYPE_CHECKING:
     from jackfield_transport_speech_assistant.options import SpeechAssistantOptions
@@ -139,6 +140,7 @@ class Signalling:
     async def _create(self, user: UserId, wanted: Wanted) -> Response:
         scenario = self._cast.find(wanted.scenario_id)
         session, secret = await self._book.create(self._panel.sessions.owner(user), scenario)
+        await self._check(user, session)
         logger.info("session started; session_id=%s scenario=%s", session.id, scenario)
         until = datetime.fromtimestamp(session.until_s, UTC).isoformat(timespec="seconds")
         servers = self._relays.ice_servers(session.user, time.time())
@@ -150,6 +152,18 @@ class Signalling:
             "ice_servers": [server.shown() for server in servers],
         }
         return JSONResponse(body, headers=_NO_STORE)
+
+    async def _check(self, user: UserId, session: Session) -> None:
+        """Find out whether the session's call could be answered; the session is closed where it could not.
+
+        :raises ProtocolError: 502 `provider_failed`, 503 `provider_rate_limited`, 504 `provider_timeout`,
+            422 `voice_not_configured`.
+        """
+        try:
+            await self._panel.calls.check(self._request(user, session))
+        except (ProtocolError, ProviderError) as error:
+            await self._book.close(session)
+            raise (refusal_of(error) if isinstance(error, ProviderError) else error) from None
 
     async def _user(self, request: Request) -> UserId:
         """Say who asks, and count it; without authentication those of one address are one user.

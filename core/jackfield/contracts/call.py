@@ -229,3 +229,14 @@ class Calls(Protocol):
             `too_many_calls`, `server_stopping`.
         """
         ...
+
+    async def check(self, request: CallRequest) -> None:
+        """Find out whether such a call could be answered now.
+
+        A speech-to-speech model is asked for a session, and gives it back at once. Nobody is asked where
+        recogniser, model and voice answer, or would in the place of such a model.
+
+        :raises ProtocolError: 422 `voice_not_configured`, `invalid_request` as `open` does.
+        :raises ProviderError: when the model gives no session.
+        """
+        ...

@@ -43,6 +43,8 @@ class Script:
     """What is written down of the utterances; the last for all further ones."""
     refuses: int | None = None
     """HTTP status of refused connections."""
+    retry_after_s: int = 7
+    """What refused connections are asked to wait."""
     refuses_session: bool = False
     drops: bool = False
     """Whether the connection is cut in the middle of the next answer."""
@@ -82,7 +84,8 @@ class RealtimeServer:
         self.headers.append(headers)
         place = urlsplit(request.path)
         if self.script.refuses:
-            return _refused(connection, self.script.refuses, "rate_limit_exceeded")
+            code = "rate_limit_exceeded" if self.script.refuses == 429 else "server_error"
+            return _refused(connection, self.script.refuses, code, self.script.retry_after_s)
         if headers.get("authorization") != f"Bearer {KEY}":
             return _refused(connection, 401, "invalid_api_key")
         if place.path != "/v1/realtime" or "model" not in parse_qs(place.query) or "openai-beta" in headers:
@@ -340,10 +343,10 @@ class Talk:
         return f"{kind}_{next(self._names):04d}"
 
 
-def _refused(connection: ServerConnection, status: int, code: str) -> Response:
+def _refused(connection: ServerConnection, status: int, code: str, retry_after_s: int = 7) -> Response:
     error = {"type": "invalid_request_error", "code": code, "message": f"Bad key {KEY}"}
     response = connection.respond(HTTPStatus(status), json.dumps({"error": error}))
-    response.headers["retry-after"] = "7"
+    response.headers["retry-after"] = str(retry_after_s)
     return response
 
 

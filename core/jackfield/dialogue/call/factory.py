@@ -14,6 +14,7 @@ from jackfield.contracts.call import CallLeg, CallRequest
 from jackfield.contracts.extension import Event, ProviderFailed
 from jackfield.contracts.failover import Failover
 from jackfield.contracts.panel import Metrics
+from jackfield.contracts.realtime import Realtime
 from jackfield.contracts.stt import STT, TranscriptionSettings
 from jackfield.contracts.tts import TTS
 from jackfield.dialogue.audio_figures import AudioFigures
@@ -24,6 +25,7 @@ from jackfield.dialogue.call.deaf import Deaf
 from jackfield.dialogue.call.ear import Ear
 from jackfield.dialogue.call.floor import Floor
 from jackfield.dialogue.call.hearing import EarListener
+from jackfield.dialogue.call.model_check import check_model
 from jackfield.dialogue.call.model_figures import ModelFigures
 from jackfield.dialogue.call.open_ear import OpenEar
 from jackfield.dialogue.call.phrases import Phrases
@@ -86,8 +88,7 @@ class CallFactory:
     def make(self, request: CallRequest, leg: CallLeg) -> LiveCall:
         """Put a call together; raises as `contracts.call.Calls.open` does."""
         name = secrets.token_hex(8)
-        named = "realtime" if request.realtime else None
-        if (request.pipeline or named or self._settings.pipeline) == "realtime":
+        if self._is_with_model(request):
             part = self._model_part(request, leg, name)
         else:
             part = self._cascade_part(request, leg, name, Floor(leg, speaks=request.speaks))
@@ -99,6 +100,23 @@ class CallFactory:
             part=part,
             publish=self._publish,
         )
+
+    async def check(self, request: CallRequest) -> None:
+        """Ask a speech-to-speech model that nothing stands in for; raises as `contracts.call.Calls.check`."""
+        if not self._is_with_model(request):
+            return
+        model = self._model(request)
+        if not self._ends_in_cascade(request):
+            settings = self._settings
+            open_s, failover_s = settings.llm_first_seconds, settings.failover_seconds
+            await check_model(model, open_s=open_s, failover_s=failover_s, publish=self._publish)
+
+    def _is_with_model(self, request: CallRequest) -> bool:
+        named = "realtime" if request.realtime else None
+        return (request.pipeline or named or self._settings.pipeline) == "realtime"
+
+    def _model(self, request: CallRequest) -> Built[Realtime]:
+        return _provider(self._assembly.realtime, request.realtime, "realtime", "speech-to-speech model")
 
     def _cascade_part(self, request: CallRequest, leg: CallLeg, name: str, floor: Floor) -> CallPart:
         """What listens and answers with a recogniser, a language model and a voice."""

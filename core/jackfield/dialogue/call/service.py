@@ -79,6 +79,10 @@ class CallService:
             if self._all_left is not None and not self._calls:
                 self._all_left.set()
 
+    async def check(self, request: CallRequest) -> None:
+        """Find out whether a call could be answered; see `contracts.call.Calls.check`."""
+        await self._factory.check(request)
+
     async def shut_down(self) -> None:
         """End every call because the server stops, and wait until the doors have left them.
 
