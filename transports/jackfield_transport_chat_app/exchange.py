@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from jackfield import ProtocolError, Site, StoreUnavailable
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.llm import Finish
-from jackfield.contracts.panel import Panel
+from jackfield.contracts.panel import Panel, Sessions
 from jackfield.contracts.session import Record
 from jackfield.contracts.turn import ConversationRef, Recorded, Recording, TurnRequest
 from jackfield_transport_chat_app.audience import Audience, Member
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from jackfield_transport_chat_app import ChatAppOptions
 
 _TOTALS_KEPT: Final = 1000
-_TOTAL_TTL_S: Final = 10 * 365 * 86_400.0
-"""A chat does not expire; what a store keeps for a while, it keeps for so long."""
+_TOTAL_TTL_S: Final = 90 * 86_400.0
+"""Of a chat that is used no more: it may have been deleted, here or through another door."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +69,26 @@ class Answered:
 class Totals:
     """The tokens of each chat: in the store's role `shared`, or as far as this process knows."""
 
-    def __init__(self, panel: Panel, logger: logging.Logger) -> None:
-        self._panel = panel
+    def __init__(self, sessions: Sessions, logger: logging.Logger) -> None:
+        self._sessions = sessions
         self._logger = logger
         self._known: OrderedDict[str, int] = OrderedDict()
 
     async def add(self, chat_id: str, tokens: int) -> int:
-        """Add the tokens of an exchange and give the sum."""
-        total = self._known.get(chat_id, 0) + tokens
-        shared = self._panel.sessions.shared
+        """Add the tokens of an exchange and give the sum. Within the chat's turn, so one at a time."""
+        total = self._known.get(chat_id, 0)
+        shared, key = self._sessions.shared, f"chat_app:tokens:{chat_id}"
         if shared is not None:
             try:
-                total = await shared.count(f"chat_app:tokens:{chat_id}", ttl_s=_TOTAL_TTL_S, by=tokens)
+                total = max(total, int(await shared.get(key) or 0))
+                await shared.put(key, str(total + tokens), ttl_s=_TOTAL_TTL_S)
             except StoreUnavailable as error:  # the exchange is stored all the same
                 self._logger.warning("the tokens of a chat cannot be added up: %s", error)
-        self._known[chat_id] = total
+        self._known[chat_id] = total + tokens
         self._known.move_to_end(chat_id)
         if len(self._known) > _TOTALS_KEPT:
             self._known.popitem(last=False)
-        return total
+        return total + tokens
 
 
 class Exchanges:
@@ -108,7 +109,7 @@ class Exchanges:
         self._audience = audience
         self._replicas = replicas
         self._figures = figures
-        self._totals = Totals(panel, site.logger)
+        self._totals = Totals(panel.sessions, site.logger)
 
     async def answer(self, question: Question) -> AsyncGenerator[Delta | Answered, None]:
         """Yield the answer as it comes, then its end. Closing the generator stores nothing more.
