@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.call import Calls
 from jackfield.contracts.extension import Upload
+from jackfield.contracts.forwarding import Forwarding
 from jackfield.contracts.session import Records, Shared, Signals, Window, Windows
 from jackfield.contracts.tts import Voice
 from jackfield.contracts.turn import ClipAnswer, ConversationRef, TurnOutput, TurnRequest
@@ -272,6 +273,7 @@ class Panel(Protocol):
     """Names and aliases of the language models that a turn may ask for."""
     authenticates: bool
     """Whether the door has a section of authentication."""
+    forwarding: Forwarding
 
     async def identify(self, connection: HTTPConnection) -> UserId | None:
         """Say who sent the request, by the door's authentication section; None when it has none.

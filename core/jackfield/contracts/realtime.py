@@ -66,7 +66,24 @@ class RealtimeUsage:
     cached_tokens: int = 0
 
 
-RealtimeOutput = RealtimeAudio | RealtimeText | RealtimeSpeech | RealtimeUsage | Transcript | ToolCall
+@dataclass(frozen=True, slots=True)
+class RealtimePlayback:
+    """How the user hears the answer `item` of a forwarded session, whose sound goes past the server."""
+
+    item: str
+    state: Literal["started", "stopped", "cleared"]
+    """They begin to hear it, have heard all of it, or hear no more of it."""
+
+
+RealtimeOutput = (
+    RealtimeAudio
+    | RealtimeText
+    | RealtimeSpeech
+    | RealtimeUsage
+    | RealtimePlayback
+    | Transcript
+    | ToolCall
+)
 """A `Transcript` is of what the user said; a final one comes for each of their turns, perhaps after the
 answer to it has begun, with an empty text where the words are not to be had."""
 
@@ -138,4 +155,52 @@ class SaysPhrases(Protocol):
 
     async def say(self, text: str) -> None:
         """Let the model say a text, such as a greeting, in its own voice."""
+        ...
+
+
+@runtime_checkable
+class ForwardedSession(RealtimeSession, Protocol):
+    """A session whose sound goes between the user's connection and the model: what is left is beside it.
+
+    `push` does nothing and no `RealtimeAudio` comes; of each answer that is heard `RealtimePlayback` tells.
+    `interrupt` need not be right about what was heard, for the model knows. Iterating ends when the user
+    hangs up. Entering has the offer answered, leaving ends the call at the model.
+    """
+
+    @property
+    def answer(self) -> str:
+        """The answer to the offer, as SDP; known once the session is entered."""
+        ...
+
+
+@runtime_checkable
+class ForwardsOffers(Protocol):
+    """What a model has as well that users' WebRTC connections may reach themselves."""
+
+    def forward_offer(self, sdp: str, settings: RealtimeSettings) -> ForwardedSession:
+        """Have an offer answered when the session is entered, and open nothing yet.
+
+        The settings are the session's before the user can say anything. Their `history` may come after it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """A short-lived key with which a client may open sessions itself."""
+
+    value: str = field(repr=False)
+    expires_s: float
+    """Seconds since 1970."""
+
+
+@runtime_checkable
+class GivesSecrets(Protocol):
+    """What a model has as well that gives clients keys of their own."""
+
+    async def client_secret(self, settings: RealtimeSettings, ttl_s: float) -> ClientSecret:
+        """Make a key for sessions with these settings, good for about `ttl_s` seconds.
+
+        :raises ProviderError: as a session that is entered does.
+        """
         ...

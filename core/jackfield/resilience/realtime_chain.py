@@ -11,9 +11,14 @@ import anyio
 
 from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.contracts.realtime import (
+    ClientSecret,
+    ForwardedSession,
+    ForwardsOffers,
+    GivesSecrets,
     Realtime,
     RealtimeAudio,
     RealtimeOutput,
+    RealtimePlayback,
     RealtimeSession,
     RealtimeSettings,
     SaysPhrases,
@@ -24,13 +29,44 @@ from jackfield.resilience.chain import Attempt, Chain, fails_over
 
 
 class RealtimeChain:
-    """Several models that stand for each other. Implements `Realtime`."""
+    """Several models that stand for each other. Implements `Realtime`.
+
+    Implements `ForwardsOffers` and `GivesSecrets` too, to be asked for where all members have them.
+    """
 
     def __init__(self, chain: Chain[Realtime]) -> None:
         self._chain = chain
 
     def session(self, settings: RealtimeSettings) -> ChainedSession:
         return ChainedSession(self._chain, settings)
+
+    def forward_offer(self, sdp: str, settings: RealtimeSettings) -> ChainedForwardedSession:
+        return ChainedForwardedSession(self._chain, settings, sdp)
+
+    async def client_secret(self, settings: RealtimeSettings, ttl_s: float) -> ClientSecret:
+        for attempt in self._chain.attempts(settings.failover):
+            try:
+                secret = await _secret_in_time(attempt, settings, ttl_s)
+            except Exception as error:
+                if not attempt.failed(error, useful=False):
+                    raise
+            except BaseException:
+                attempt.over(useful=False)
+                raise
+            else:
+                attempt.succeeded()
+                return secret
+        raise AssertionError("the last attempt raises")
+
+
+async def _secret_in_time(
+    attempt: Attempt[Realtime], settings: RealtimeSettings, ttl_s: float
+) -> ClientSecret:
+    model = attempt.member.object
+    assert isinstance(model, GivesSecrets)
+    with anyio.move_on_after(attempt.limit_s):
+        return await model.client_secret(settings, ttl_s)
+    raise ProviderTimedOut("no key came in time")
 
 
 class ChainedSession:
@@ -91,7 +127,7 @@ class ChainedSession:
         assert self._attempt is not None
         try:
             async for output in self._session:
-                if not self._useful and isinstance(output, RealtimeAudio):
+                if not self._useful and isinstance(output, RealtimeAudio | RealtimePlayback):
                     self._useful = True
                     self._attempt.succeeded()
                 yield output
@@ -122,9 +158,12 @@ class ChainedSession:
                 break
         return self
 
+    def _begun(self, model: Realtime) -> RealtimeSession:
+        return model.session(self._settings)
+
     async def _open(self, attempt: Attempt[Realtime]) -> RealtimeSession:
         """Enter a member's session inside of a scope that stays as long as it does."""
-        session = attempt.member.object.session(self._settings)
+        session = self._begun(attempt.member.object)
         scope = anyio.CancelScope(deadline=anyio.current_time() + attempt.limit_s)
         scope.__enter__()
         try:
@@ -149,3 +188,21 @@ class ChainedSession:
             self._attempt.over(useful=True)
             if self._scope.__exit__(exc_type, exc, tb):
                 raise ProviderTimedOut("no session came about in time")
+
+
+class ChainedForwardedSession(ChainedSession):
+    """The session beside a call that went to the member which answered the offer."""
+
+    def __init__(self, chain: Chain[Realtime], settings: RealtimeSettings, sdp: str) -> None:
+        super().__init__(chain, settings)
+        self._sdp = sdp
+
+    @property
+    def answer(self) -> str:
+        session = self._session
+        assert isinstance(session, ForwardedSession)
+        return session.answer
+
+    def _begun(self, model: Realtime) -> RealtimeSession:
+        assert isinstance(model, ForwardsOffers)
+        return model.forward_offer(self._sdp, self._settings)

@@ -15,9 +15,11 @@ from jackfield.config.sections import Config
 from jackfield.contracts.auth import Auth, Credentials, SubjectMatcher, UserId
 from jackfield.contracts.call import Calls
 from jackfield.contracts.extension import Event
+from jackfield.contracts.forwarding import Forwarding
 from jackfield.contracts.panel import Assistant, Clips, Limits, Metrics, PanelSettings, Scenarios, Sessions
 from jackfield.contracts.transport import BuiltInScenario, ScenarioSource
 from jackfield.dialogue.assistant import DialogueAssistant
+from jackfield.dialogue.call.forwarding import ForwardingService
 from jackfield.dialogue.call.service import CallService
 from jackfield.dialogue.leases import TurnLeases
 from jackfield.dialogue.scenarios import ScenarioTable
@@ -50,6 +52,7 @@ class Parts:
     metrics: Metrics
     origins: Origins
     calls: CallService
+    forwarding: Forwarding
     warming: Warming
     models: Sequence[str]
     leases: TurnLeases | None
@@ -91,6 +94,7 @@ def build_parts(assembly: Assembly, metrics: Metrics, publish: Callable[[Event],
         metrics=metrics,
         origins=Origins(config.server.cors_origins),
         calls=calls,
+        forwarding=ForwardingService(assembly, calls, publish),
         warming=Warming(assembly.llm, assembly.tools, scenarios),
         models=tuple(assembly.llm.named),
         leases=assistant.leases,
@@ -126,6 +130,7 @@ class DoorPanel:
         self.settings = parts.settings
         self.assistant: Assistant = parts.assistant
         self.calls: Calls = parts.calls
+        self.forwarding = parts.forwarding
         self.clips: Clips = parts.clips
         self.sessions: Sessions = parts.sessions
         self.limits: Limits = parts.limits

@@ -23,6 +23,7 @@ from jackfield.dialogue.call.cascade import Cascade
 from jackfield.dialogue.call.companion import Companion
 from jackfield.dialogue.call.deaf import Deaf
 from jackfield.dialogue.call.ear import Ear
+from jackfield.dialogue.call.far_leg import FarLeg
 from jackfield.dialogue.call.floor import Floor
 from jackfield.dialogue.call.hearing import EarListener
 from jackfield.dialogue.call.model_check import check_model
@@ -92,6 +93,24 @@ class CallFactory:
             part = self._model_part(request, leg, name)
         else:
             part = self._cascade_part(request, leg, name, Floor(leg, speaks=request.speaks))
+        return self._live_call(request, name, part)
+
+    def make_forwarded(self, request: CallRequest) -> tuple[LiveCall, SpeechModel]:
+        """Put a call together whose sound goes past the server; gives what talks in it, too.
+
+        :raises ProtocolError: 404 `scenario_not_found`.
+        """
+        name, leg, made = secrets.token_hex(8), FarLeg(), list[SpeechModel]()
+        means = self._model_means(request, Floor(leg), name, replaced=False)
+
+        def respond(host: Host) -> SpeechModel:
+            made.append(SpeechModel(host, leg, request, means))
+            return made[0]
+
+        call = self._live_call(request, name, CallPart(partial(OpenEar, request.rate_hz), respond))
+        return call, made[0]
+
+    def _live_call(self, request: CallRequest, name: str, part: CallPart) -> LiveCall:
         return LiveCall(
             request,
             name=name,
@@ -136,25 +155,28 @@ class CallFactory:
 
     def _model_part(self, request: CallRequest, leg: CallLeg, name: str) -> CallPart:
         """What listens and answers with a speech-to-speech model."""
-        model = _provider(self._assembly.realtime, request.realtime, "realtime", "speech-to-speech model")
         floor = Floor(leg, speaks=request.speaks)
-        failover_s, members = self._settings.failover_seconds, model.members or (model,)
         stand_in = self._cascade_part(request, leg, name, floor) if self._ends_in_cascade(request) else None
-        means = ModelMeans(
+        means = self._model_means(request, floor, name, replaced=stand_in is not None)
+        self._scenarios.part(request.scenario)  # raises where there is none, before the call begins
+        ear = partial(OpenEar, request.rate_hz)
+        return CallPart(ear, lambda host: SpeechModel(host, leg, request, means), stand_in)
+
+    def _model_means(self, request: CallRequest, floor: Floor, name: str, *, replaced: bool) -> ModelMeans:
+        model = self._model(request)
+        failover_s, members = self._settings.failover_seconds, model.members or (model,)
+        return ModelMeans(
             model=model,
             means=self._means(request, floor, None, name),
             scenarios=self._scenarios,
             toolbox=self._toolbox,
             figures=self._model_figures,
-            open_s=self._settings.llm_first_seconds if stand_in is None else failover_s * len(members),
+            open_s=failover_s * len(members) if replaced else self._settings.llm_first_seconds,
             failover_s=failover_s,
-            replaced=stand_in is not None,
+            replaced=replaced,
             publish=self._publisher(name),
             report_interruption=partial(self._interruptions.inc, request.transport),
         )
-        self._scenarios.part(request.scenario)  # raises where there is none, before the call begins
-        ear = partial(OpenEar, request.rate_hz)
-        return CallPart(ear, lambda host: SpeechModel(host, leg, request, means), stand_in)
 
     def _publisher(self, call: str) -> Callable[[Event], None]:
         """What tells of failures of a call's ears, which belong to none of its turns."""

@@ -86,6 +86,16 @@ class ModelSessions:
                 return failure
             limit_s = _RECONNECT_S
 
+    async def attend(self, user: SessionUser, session: RealtimeSession) -> Exception | None:
+        """Let the user talk in a session that stands; gives why it was lost, None when it was over."""
+        try:
+            await self._listen(user, session)
+        except Exception as error:  # noqa: BLE001  # a plugin is somebody else's code
+            report(self.model, error, self.publish)
+            await user.session_lost(error)
+            return error
+        return None
+
     async def _hold_one(self, user: SessionUser, limit_s: float) -> None:
         """Hold a session until it fails; returns when it did not come about in time."""
         failover = Failover(self.failover_s, asked=self._asked)
@@ -94,6 +104,7 @@ class ModelSessions:
             async with self.model.object.session(settings) as session:
                 scope.deadline = inf
                 await self._listen(user, session)
+                raise ProviderUnavailable("the model ended the session")
 
     def _asked(self, _section: str, plugin: str) -> None:
         self.plugin = plugin
@@ -112,7 +123,6 @@ class ModelSessions:
         finally:
             line.disconnect()
             self.figures.closed(self.model, line.pushed_s - pushed_s, line.heard_s - heard_s)
-        raise ProviderUnavailable("the model ended the session")
 
 
 def _may_be_back(failure: Exception) -> bool:

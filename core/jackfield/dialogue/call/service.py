@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 
@@ -15,6 +15,7 @@ from jackfield.contracts.extension import CallEnded, CallStarted, Event
 from jackfield.contracts.panel import Metrics
 from jackfield.dialogue.call.call import LiveCall
 from jackfield.dialogue.call.factory import CallFactory
+from jackfield.dialogue.call.speech_model import SpeechModel
 from jackfield.dialogue.order import TurnOrder
 from jackfield.dialogue.scenarios import ScenarioTable
 from jackfield.dialogue.sessions import LOGGED_KEY_CHARS, SessionService
@@ -62,11 +63,24 @@ class CallService:
     @asynccontextmanager
     async def open(self, request: CallRequest, leg: CallLeg) -> AsyncIterator[Call]:
         """Open a call; see `contracts.call.Calls.open`."""
+        self.admit()
+        with self.hold(self._factory.make(request, leg), request) as call:
+            yield call
+
+    def admit(self) -> None:
+        """Raise if no call may begin now: 503 `server_stopping`, `too_many_calls`."""
         if self._stopping:
             raise ProtocolError(503, "server_stopping", "The server is stopping; try again later.")
         if len(self._calls) >= self._max_calls:
             raise ProtocolError(503, "too_many_calls", "Too many calls at once; try again later.")
-        call = self._factory.make(request, leg)
+
+    def make_forwarded(self, request: CallRequest) -> tuple[LiveCall, SpeechModel]:
+        """Put a call together whose sound goes past the server; see `CallFactory.make_forwarded`."""
+        return self._factory.make_forwarded(request)
+
+    @contextmanager
+    def hold(self, call: LiveCall, request: CallRequest) -> Iterator[Call]:
+        """Count a call and tell of it, from its beginning to its end."""
         began_s = asyncio.get_running_loop().time()
         self._calls.add(call)
         self._began(call, request)

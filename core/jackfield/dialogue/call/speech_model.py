@@ -16,9 +16,11 @@ from jackfield.contracts.call import CallLeg, CallRequest, CallTrouble, SpeechSt
 from jackfield.contracts.extension import Event
 from jackfield.contracts.llm import ToolCall
 from jackfield.contracts.realtime import (
+    ForwardedSession,
     Realtime,
     RealtimeAudio,
     RealtimeOutput,
+    RealtimePlayback,
     RealtimeSession,
     RealtimeSettings,
     RealtimeSpeech,
@@ -33,6 +35,7 @@ from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolStarted, TurnRequest
 from jackfield.dialogue.call.endpointing import CallState
 from jackfield.dialogue.call.exchanges import Exchange, Exchanges, Question
+from jackfield.dialogue.call.far_reply import FarReply
 from jackfield.dialogue.call.model_figures import ModelFigures
 from jackfield.dialogue.call.model_line import ModelLine
 from jackfield.dialogue.call.model_reply import ModelReply, ModelTurn
@@ -109,9 +112,14 @@ class SpeechModel:
         self._began_s = 0.0
         """When the user had finished."""
         self._rate_hz = 0
+        self._forwarded: ForwardedSession | None = None
         self._greeted = not request.greet
         self._tools_running = 0
         self._state: CallState = "listening"
+
+    def attend(self, session: ForwardedSession) -> None:
+        """Talk in a session that stands already and whose sound goes past the server. Before `run`."""
+        self._forwarded = session
 
     async def run(self) -> None:
         failure: Exception | None = None
@@ -120,7 +128,10 @@ class SpeechModel:
                 self._tasks = tasks
                 tasks.start_soon(self._exchanges.run)
                 tasks.start_soon(self._line.run)
-                failure = await self._sessions.hold(self)
+                if self._forwarded is None:
+                    failure = await self._sessions.hold(self)
+                else:
+                    failure = await self._sessions.attend(self, self._forwarded)
                 tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
@@ -254,7 +265,7 @@ class SpeechModel:
                 reply.words(output.text, done=output.done)
         elif isinstance(output, Transcript):
             self._written(output)
-        elif isinstance(output, RealtimeSpeech):
+        elif isinstance(output, RealtimeSpeech | RealtimePlayback):
             self._noticed(output)
         elif isinstance(output, RealtimeUsage):
             self._with.figures.used(self._request.transport, output)
@@ -263,9 +274,12 @@ class SpeechModel:
         elif self._tasks is not None:
             self._tasks.start_soon(self._call_tool, output)
 
-    def _noticed(self, speech: RealtimeSpeech) -> None:
-        """The model has heard somebody begin to speak, or stop."""
-        if speech.state == "started":
+    def _noticed(self, news: RealtimeSpeech | RealtimePlayback) -> None:
+        """Somebody begins to speak or to hear what is played elsewhere, or stops."""
+        if isinstance(news, RealtimePlayback):
+            if isinstance(reply := self._reply(news.item, begin=False), FarReply):
+                reply.playback(news.state)
+        elif news.state == "started":
             self.speech_started(0.0)
         else:
             self._spoken()
@@ -309,7 +323,7 @@ class SpeechModel:
         who = self._with.model, self._sessions.plugin
         turn = ModelTurn(self._asked(kind), self._key, *who, waterfall, self._means.call)
         waterfall.reached("first_token")
-        reply = ModelReply(
+        reply = (ModelReply if self._forwarded is None else FarReply)(
             self._means,
             self,
             turn,
