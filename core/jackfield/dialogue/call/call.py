@@ -153,6 +153,8 @@ class LiveCall:
     # What the responder says.
 
     def set_state(self, state: CallState) -> None:
+        if state == self._state:
+            return
         self._state = state
         self._active_s = loop_time_s()
         self._ear.set_state(state)

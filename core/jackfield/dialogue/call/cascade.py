@@ -14,7 +14,6 @@ from jackfield.config.sections import CallSection
 from jackfield.contracts.call import CallLeg, CallTrouble, SpeechStarted, SpeechStopped, UserText
 from jackfield.contracts.stt import STT_RATE_HZ, Transcript
 from jackfield.dialogue.call.deaf import Deaf
-from jackfield.dialogue.call.endpointing import CallState
 from jackfield.dialogue.call.foresight import Foresight
 from jackfield.dialogue.call.recognition import Recognition, RecognitionListener
 from jackfield.dialogue.call.repertoire import Repertoire
@@ -64,7 +63,6 @@ class Cascade:
         self._unsaid: deque[Saying] = deque()
         """What is to be said, one after the other."""
         self._wanted = anyio.Event()
-        self._state: CallState = "listening"
         self._saying: Saying | None = None
         self._farewell: Saying | None = None
         """After which the call ends."""
@@ -323,11 +321,8 @@ class Cascade:
         """Let the call know what it is doing now."""
         saying = self._saying
         if saying is not None and saying.sounding:
-            state: CallState = "speaking"
+            self._host.set_state("speaking")
         elif (saying is not None and saying.released) or self._recognition.pending:
-            state = "thinking"
+            self._host.set_state("thinking")
         else:
-            state = "listening"
-        if state != self._state:
-            self._state = state
-            self._host.set_state(state)
+            self._host.set_state("listening")

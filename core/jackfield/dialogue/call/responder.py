@@ -13,7 +13,7 @@ class Host(Protocol):
     """The call, as its responder sees it. Plain functions that return at once."""
 
     def set_state(self, state: CallState) -> None:
-        """The call listens, prepares an answer or is heard from now on."""
+        """The call listens, prepares an answer or is heard from now on. The same again changes nothing."""
         ...
 
     def user_active(self) -> None:

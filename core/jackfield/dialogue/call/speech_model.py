@@ -33,7 +33,6 @@ from jackfield.contracts.session import Window
 from jackfield.contracts.stt import Transcript
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolStarted, TurnRequest
-from jackfield.dialogue.call.endpointing import CallState
 from jackfield.dialogue.call.exchanges import Exchange, Exchanges, Question
 from jackfield.dialogue.call.far_reply import FarReply
 from jackfield.dialogue.call.model_figures import ModelFigures
@@ -115,7 +114,6 @@ class SpeechModel:
         self._forwarded: ForwardedSession | None = None
         self._greeted = not request.greet
         self._tools_running = 0
-        self._state: CallState = "listening"
 
     def attend(self, session: ForwardedSession) -> None:
         """Talk in a session that stands already and whose sound goes past the server. Before `run`."""
@@ -400,14 +398,11 @@ class SpeechModel:
     def _update(self) -> None:
         """Let the call know what it is doing now."""
         if self._queue and self._queue[0].sounding:
-            state: CallState = "speaking"
+            self._host.set_state("speaking")
         elif self._queue or self._awaited or self._tools_running:
-            state = "thinking"
+            self._host.set_state("thinking")
         else:
-            state = "listening"
-        if state != self._state:
-            self._state = state
-            self._host.set_state(state)
+            self._host.set_state("listening")
 
 
 async def _inject(text: str, session: RealtimeSession) -> None:

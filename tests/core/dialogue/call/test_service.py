@@ -16,6 +16,7 @@ from jackfield.contracts.llm import Finish
 from jackfield.errors import ProtocolError
 from jackfield.testing import FakeLLM, FakeSTT, FakeTTS, ManualLeg, VirtualClock
 from jackfield_llm_echo import EchoLLM, EchoOptions
+from tests.core.dialogue.call.duet import Duet
 from tests.core.dialogue.call.talk import LETTER_S, Exchange, Talk, call_request, scripted
 from tests.core.dialogue.stage import CONVERSATION, Stage, request
 
@@ -233,6 +234,18 @@ async def test_a_call_in_which_nobody_speaks_is_ended(tmp_path: Path) -> None:
 
     assert talk.reason == "idle"
     assert anyio.current_time() - spoke_s == pytest.approx(30, abs=2)
+
+
+@pytest.mark.parametrize("pipeline", ["cascade", "realtime"])
+async def test_interrupting_nothing_does_not_keep_a_call(tmp_path: Path, pipeline: str) -> None:
+    config = {"call": {"idle_seconds": 30, "pipeline": pipeline}}
+    async with Exchange(tmp_path, config=config, realtime=Duet()).call() as talk:
+        began_s = anyio.current_time()
+        while talk.reason is None and anyio.current_time() - began_s < 60:
+            await talk.hush(10)
+            talk.call.interrupt()
+
+    assert talk.reason == "idle"
 
 
 async def test_a_call_is_not_idle_while_it_answers(tmp_path: Path) -> None:
