@@ -9,6 +9,7 @@ from typing import Final, get_args
 from jackfield.config.sections import CallSection, Config
 from jackfield.contracts.call import EndReason
 from jackfield.dialogue.waterfall import Stage
+from jackfield.server.connections import HEAD_S
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs" / "operators.md").read_text()
@@ -64,3 +65,9 @@ def test_the_stages_of_a_call_are_stages() -> None:
 def test_every_reason_for_an_end_is_told() -> None:
     told = PAGE.split("A call ends by")[1].split("\n")[0]
     assert re.findall(r"`(\w+)`", told) == list(get_args(EndReason))
+
+
+def test_the_time_for_the_head_of_a_request_is_told() -> None:
+    (limits,) = re.findall(r"\n## Limits\n(.*?)\n## ", PAGE, re.DOTALL)
+    assert f"A client has {HEAD_S:g} seconds for the head of a request" in limits
+    assert " gets 408 " in limits
