@@ -20,8 +20,10 @@ STAND_INS: Final = {
     "OPENAI_API_KEY": "sk-stand-in",
     "MCP_PYTHON": sys.executable,
     "MCP_SERVER": str(Path(__file__).parents[1] / "examples" / "mcp_words.py"),
+    "PUBLIC_URL": "https://stand-in.invalid",
     "SECRET_KEY": "stand-in-of-at-least-thirty-two-letters",
     "SESSION_ENCRYPTION_KEY": "stand-in-of-at-least-thirty-two-letters",
     "TWILIO_ACCOUNT_SID": "stand-in",
     "TWILIO_AUTH_TOKEN": "stand-in",
+    "TWILIO_PHONE_NUMBER": "+18005551212",
 }

@@ -24,6 +24,7 @@ TOKEN: Final = "the-account-s-own-token-of-32-ch"
 NUMBER: Final = "+14158675309"
 FRAME_BYTES: Final = 160
 FRAME_S: Final = 0.02
+SILENT_FRAME: Final = b"\xff" * FRAME_BYTES
 
 
 class Line:
@@ -42,6 +43,9 @@ class Line:
         """Of `played`, up to the last mark that was passed."""
         self.mouth: deque[bytes] = deque()
         """Frames that the caller is about to say, when `talk` runs."""
+        self.spoke_s = self.silent_s = self.sounded_s = self.cleared_s = 0.0
+        """When, on the clock of this side, the first and the last of them was sent, sound first came into an
+        empty queue, and a `clear` came: the latest of each."""
         self._sequence = 0
         self._chunk = 0
 
@@ -99,11 +103,14 @@ class Line:
             ):
                 sound = base64.b64decode(payload, validate=True)
                 assert sound
+                if not self.queue:
+                    self.sounded_s = anyio.current_time()
                 self.queue.append(sound)
             case {"event": "mark", "mark": {"name": str(name), **others}} if not others and len(frame) == 3:
                 self.queue.append(name)
             case {"event": "clear"} if len(frame) == 2:
                 self.clears += 1
+                self.cleared_s = anyio.current_time()
                 marks = [entry for entry in self.queue if isinstance(entry, str)]
                 self.queue.clear()
                 for name in marks:
@@ -157,13 +164,23 @@ class Line:
 
     async def talk(self) -> None:
         """Hold the line in real time until it closes: what is in the mouth, else silence."""
-        with suppress(ConnectionClosed):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._listen, tasks.cancel_scope)
-                while True:
-                    await self.say_frame(self.mouth.popleft() if self.mouth else b"\xff" * FRAME_BYTES)
-                    await self.play(FRAME_S)
-                    await anyio.sleep(FRAME_S)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._listen, tasks.cancel_scope)
+            with suppress(ConnectionClosed):
+                await self._speak()
+
+    async def _speak(self) -> None:
+        due_s = anyio.current_time()
+        speaking = False
+        while True:
+            if self.mouth:
+                self.silent_s = anyio.current_time()
+                self.spoke_s = self.spoke_s if speaking else self.silent_s
+            speaking = bool(self.mouth)
+            await self.say_frame(self.mouth.popleft() if speaking else SILENT_FRAME)
+            await self.play(FRAME_S)
+            due_s += FRAME_S
+            await anyio.sleep_until(due_s)
 
     async def _listen(self, scope: anyio.CancelScope) -> None:
         with suppress(ConnectionClosed):
