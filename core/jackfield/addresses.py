@@ -1,4 +1,4 @@
-"""Where clients come from, as far as it tells one subscriber from another."""
+"""Which addresses other machines reach, and which of them are one subscriber's."""
 
 from __future__ import annotations
 
@@ -22,3 +22,13 @@ def network_of(connection: HTTPConnection) -> str:
     if address.version == 6:
         return str(ipaddress.ip_network((address, _IPV6_NETWORK_BITS), strict=False))
     return host
+
+
+def listens_publicly(host: str) -> bool:
+    """Whether an address is reachable from other machines."""
+    if host == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return True  # a name; whatever it resolves to, it is not known to be this machine alone

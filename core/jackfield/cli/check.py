@@ -28,6 +28,8 @@ def command(file: Path | None, env_file: Path | None, start: bool) -> None:
         click.echo("\nOpening everything ...", err=True)
         anyio.run(inspection.open_and_close)
         click.echo("Everything opens.", err=True)
+    if inspection.secret_key.asked:
+        click.echo(f"\n{inspection.secret_key.said()}")
     click.echo(f"\nListens on {address(inspection.assembly)}; `jackfield serve` starts it.")
 
 

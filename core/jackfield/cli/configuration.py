@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from jackfield.cli.secret_key import SecretKeyFile
     from jackfield.config import Config
 
 STARTER: Final = Path(__file__).with_name("starter.toml")
@@ -61,12 +62,25 @@ def environment_file(path: Path, env_file: Path | None) -> Path | None:
     return env_file
 
 
-def loaded(file: Path | None, env_file: Path | None, server: Mapping[str, object] | None = None) -> Config:
-    """Read the configuration of a command.
+def secret_key_of(path: Path, *, make: bool = False) -> SecretKeyFile:
+    """Give the key that a configuration file has where nobody sets SECRET_KEY; see `SecretKeyFile`."""
+    from jackfield.cli.secret_key import SecretKeyFile
+
+    return SecretKeyFile(Path() if path == STARTER else path.parent, make=make)
+
+
+def loaded(
+    file: Path | None,
+    env_file: Path | None,
+    server: Mapping[str, object] | None = None,
+    secret_key: SecretKeyFile | None = None,
+) -> Config:
+    """Read the configuration of a command; without `secret_key` none is made.
 
     :raises ConfigError: with every problem found.
     """
     from jackfield.config import load_config
 
     path = located(file)
-    return load_config(path, env_file=environment_file(path, env_file), server=server)
+    dotenv = environment_file(path, env_file)
+    return load_config(path, env_file=dotenv, server=server, secret_key=secret_key or secret_key_of(path))

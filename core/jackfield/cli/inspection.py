@@ -9,7 +9,8 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from jackfield.assembly import Assembly, assemble_in_part
-from jackfield.cli.configuration import environment_file, located
+from jackfield.cli.configuration import environment_file, located, secret_key_of
+from jackfield.cli.secret_key import SecretKeyFile
 from jackfield.config import examine_file
 from jackfield.config.validation import joined
 from jackfield.errors import ConfigError
@@ -22,6 +23,7 @@ class Inspection:
 
     assembly: Assembly
     app: FastAPI
+    secret_key: SecretKeyFile
 
     async def open_and_close(self) -> None:
         """Open everything as the server does while it starts, and close it again.
@@ -40,7 +42,8 @@ def inspected(
     :raises ConfigError: with every problem: of the file, the environment, plugins, options and routes.
     """
     path = located(file)
-    config, problems = examine_file(path, env_file=environment_file(path, env_file), server=server)
+    dotenv, secret_key = environment_file(path, env_file), secret_key_of(path)
+    config, problems = examine_file(path, env_file=dotenv, server=server, secret_key=secret_key)
     if config is None:
         raise ConfigError(problems)
     assembly, more = assemble_in_part(config, problems)
@@ -48,4 +51,4 @@ def inspected(
     app, more = create_app_in_part(assembly, problems)
     if app is None or problems:
         raise ConfigError(list(dict.fromkeys([*problems, *more])))
-    return Inspection(assembly, app)
+    return Inspection(assembly, app, secret_key)

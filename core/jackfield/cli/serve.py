@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from jackfield.cli.configuration import environment_file, file_argument, loaded, located
+from jackfield.cli.configuration import environment_file, file_argument, loaded, located, secret_key_of
 from jackfield.config import Config
 from jackfield.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jackfield.cli.secret_key import SecretKeyFile
+
+logger = logging.getLogger(__name__)
 
 _DEMONSTRATION = "smollm2-135m-instruct"
 
@@ -44,21 +51,24 @@ def _serve(file: Path | None, env_file: Path | None, server: dict[str, object]) 
     try:
         from jackfield.server.serve import serve
 
+        key = secret_key_of(located(file), make=True)
         try:
-            config = loaded(file, env_file, server)
+            config = loaded(file, env_file, server, key)
         except ConfigError:
             from jackfield.cli.inspection import inspected
 
             inspected(file, env_file, server)  # raises with what else is wrong, so that all of it is told
             raise
-        return serve(config, ready=lambda url: _announce(url, config))
+        return serve(config, ready=lambda url: _announce(url, config, key))
     finally:
         gc.enable()
 
 
-def _announce(url: str, config: Config) -> None:
+def _announce(url: str, config: Config, key: SecretKeyFile) -> None:
     """Say where the server listens, and what to try."""
     gc.enable()
+    if key.asked:
+        logger.info("%s", key.said())
     click.echo(f"\nListening on {url}  (Ctrl-C stops)")
     door = next((door for door in config.transport if door.use == "relay_chat"), None)
     if door is not None and door.auth is None:

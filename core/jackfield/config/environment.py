@@ -23,13 +23,35 @@ def read_environment(dotenv: Path) -> dict[str, str]:
 
     :raises ConfigError: when the file cannot be read.
     """
+    return {**_real(_lines(dotenv)), **_real(os.environ)}
+
+
+def holds_placeholder(dotenv: Path, name: str) -> bool:
+    """Whether somebody was to replace the value of a variable, and did not.
+
+    :raises ConfigError: when the file cannot be read.
+    """
+    said = [values.get(name) for values in (_lines(dotenv), os.environ)]
+    return any(value and _PLACEHOLDER.match(value) for value in said)
+
+
+def refers_to(table: Any, name: str) -> bool:
+    """Whether a string of a parsed TOML value needs a variable: `${NAME}`, without a default."""
+    if isinstance(table, dict):
+        return any(refers_to(item, name) for item in table.values())
+    if isinstance(table, list):
+        return any(refers_to(item, name) for item in table)
+    found = _REFERENCE.finditer(table) if isinstance(table, str) else ()
+    return any(match.groups() == (name, None) for match in found)
+
+
+def _lines(dotenv: Path) -> Mapping[str, str | None]:
     try:
-        values = dotenv_values(dotenv)
+        return dotenv_values(dotenv)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         message = f"{dotenv} cannot be read: {reason}."
         raise ConfigError([Problem("file", message, "Mend or remove it.")]) from error
-    return {**_real(values), **_real(os.environ)}
 
 
 def _real(values: Mapping[str, str | None]) -> dict[str, str]:

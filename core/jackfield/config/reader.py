@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from jackfield.config.environment import read_environment, substitute
-from jackfield.config.sections import Config
+from jackfield.addresses import listens_publicly
+from jackfield.config.environment import holds_placeholder, read_environment, refers_to, substitute
+from jackfield.config.sections import Config, ServerSection
 from jackfield.config.validation import joined, problems_of, remove
 from jackfield.errors import ConfigError, Problem
 
 _ROUNDS: Final = 4
 """How often what is wrong is taken out and the rest looked at again."""
 
+_KEY_VARIABLE: Final = "SECRET_KEY"
+"""The variable whose value may be made, where only this machine reaches the server."""
+
+SecretKey = Callable[[], str]
+"""Gives a value for it."""
+
 
 def load_config(
-    path: Path, *, env_file: Path | None = None, server: Mapping[str, object] | None = None
+    path: Path,
+    *,
+    env_file: Path | None = None,
+    server: Mapping[str, object] | None = None,
+    secret_key: SecretKey | None = None,
 ) -> Config:
     """Read a configuration file.
 
     `env_file` defaults to `.env` beside the file. `server` holds settings of the command line, which win
-    over the file.
+    over the file. `secret_key` is asked for the variable SECRET_KEY when the file needs it and nobody has set
+    it; not for production, nor where other machines reach the server.
 
     :raises ConfigError: with every problem found.
     """
-    return _usable(*examine_file(path, env_file=env_file, server=server))
+    return _usable(*examine_file(path, env_file=env_file, server=server, secret_key=secret_key))
 
 
 def read_config(
@@ -42,11 +54,16 @@ def read_config(
 
 
 def examine_file(
-    path: Path, *, env_file: Path | None = None, server: Mapping[str, object] | None = None
+    path: Path,
+    *,
+    env_file: Path | None = None,
+    server: Mapping[str, object] | None = None,
+    secret_key: SecretKey | None = None,
 ) -> tuple[Config | None, list[Problem]]:
     """Read a configuration file as far as it goes: what can be used of it, and what is wrong with it.
 
-    For telling all problems at once: the plugins can be looked at though a variable is missing.
+    The arguments are those of `load_config`. For telling all problems at once: the plugins can be looked at
+    though a variable is missing.
 
     :raises ConfigError: when there is no text to read.
     """
@@ -59,11 +76,18 @@ def examine_file(
         ) from error
     if env_file is not None and not env_file.is_file():
         raise ConfigError([Problem("file", f"{env_file} is not a file.", "Name an existing --env-file.")])
-    return examine_text(text, read_environment(env_file or path.with_name(".env")), server=server)
+    dotenv = env_file or path.with_name(".env")
+    if holds_placeholder(dotenv, _KEY_VARIABLE):
+        secret_key = None  # somebody was to set it
+    return examine_text(text, read_environment(dotenv), server=server, secret_key=secret_key)
 
 
 def examine_text(
-    text: str, environment: Mapping[str, str], *, server: Mapping[str, object] | None = None
+    text: str,
+    environment: Mapping[str, str],
+    *,
+    server: Mapping[str, object] | None = None,
+    secret_key: SecretKey | None = None,
 ) -> tuple[Config | None, list[Problem]]:
     """Check the text of a configuration file as far as it goes; see `examine_file`.
 
@@ -75,6 +99,8 @@ def examine_text(
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise ConfigError([Problem("file", f"It is not TOML: {reason}.", "Mend that line.")]) from error
     environment = _with_port(environment)
+    if secret_key is not None and _may_make_key(raw, environment, server or {}):
+        environment = {**environment, _KEY_VARIABLE: secret_key()}
     table, problems = substitute(raw, environment)
     problems += _server_defaults(table, environment)
     if server and isinstance(table["server"], dict):
@@ -99,6 +125,21 @@ def _with_port(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Give PORT, which the file may refer to, the value of SERVER_PORT where only that is set."""
     port = environment.get("PORT") or environment.get("SERVER_PORT")
     return {**environment, "PORT": port} if port else environment
+
+
+def _may_make_key(
+    raw: Mapping[str, Any], environment: Mapping[str, str], server: Mapping[str, object]
+) -> bool:
+    """Whether SECRET_KEY is missing, and nobody but this machine would find out that it was made."""
+    if environment.get(_KEY_VARIABLE) or not refers_to(raw, _KEY_VARIABLE):
+        return False
+    table, _ = substitute({"server": raw.get("server", {})}, environment)
+    _server_defaults(table, environment)
+    if not isinstance(table["server"], dict):
+        return False
+    defaults = {name: field.default for name, field in ServerSection.model_fields.items()}
+    said = {**defaults, **table["server"], **server}
+    return said["environment"] == "development" and not listens_publicly(str(said["host"]))
 
 
 def _server_defaults(table: dict[str, Any], environment: Mapping[str, str]) -> list[Problem]:

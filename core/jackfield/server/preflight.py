@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from jackfield.addresses import listens_publicly
 from jackfield.config.sections import Config
 from jackfield.dialogue.encryption import keys_of
 from jackfield.errors import Problem
@@ -56,16 +56,6 @@ def _encryption(config: Config) -> Iterator[Problem]:
     except ImportError:
         message = "Encryption needs the package cryptography, which cannot be imported."
         yield Problem(section, message, "pip install 'jackfield[encryption]'")
-
-
-def listens_publicly(host: str) -> bool:
-    """Whether an address is reachable from other machines."""
-    if host == "localhost":
-        return False
-    try:
-        return not ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return True  # a name; whatever it resolves to, it is not known to be this machine alone
 
 
 def _open_auths(config: Config, open_auths: Collection[str]) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from jackfield.cli.secret_key import SecretKeyFile
 from jackfield.cli.serve import _announce as announce, command
 from jackfield.config import read_config
 from tests.postgres_server import PostgresServer
@@ -24,6 +25,7 @@ from tests.s3_server import S3Server
 from tests.stand_ins import STAND_INS
 
 ROOT = Path(__file__).parents[3]
+URL = "http://127.0.0.1:8000"
 
 
 @contextmanager
@@ -109,7 +111,7 @@ def test_every_example_starts(tmp_path: Path, path: Path) -> None:
 def test_garbage_is_collected_again_once_it_listens() -> None:
     gc.disable()
     try:
-        announce("http://127.0.0.1:8000", read_config((ROOT / "examples" / "echo.toml").read_text(), {}))
+        announce(URL, read_config((ROOT / "examples" / "echo.toml").read_text(), {}), SecretKeyFile(Path()))
         assert gc.isenabled()
     finally:
         gc.enable()

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from jackfield.addresses import listens_publicly
 from jackfield.config.sections import Config
-from jackfield.server.preflight import check_exposure, check_parts, listens_publicly
+from jackfield.server.preflight import check_exposure, check_parts
 
 
 def config(server: dict[str, Any], **more: Any) -> Config:
