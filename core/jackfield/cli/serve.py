@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from jackfield.errors import ConfigError
 
 if TYPE_CHECKING:
     from jackfield.cli.secret_key import SecretKeyFile
+    from jackfield.config.sections import TransportSection
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +72,9 @@ def _announce(url: str, config: Config, key: SecretKeyFile) -> None:
     if key.asked:
         logger.info("%s", key.said())
     click.echo(f"\nListening on {url}  (Ctrl-C stops)")
-    door = next((door for door in config.transport if door.use == "relay_chat"), None)
+    if (page := _first(config.transport, "console")) is not None:
+        click.echo(f"Talk to it: {url}{page.mount}/")
+    door = _first(config.transport, "relay_chat")
     if door is not None and door.auth is None:
         fields = '-F type=text -F "message=What is the capital of France?"'
         ids = "-F sessionId=s1 -F userId=u1 -F username=me"
@@ -81,3 +85,7 @@ def _announce(url: str, config: Config, key: SecretKeyFile) -> None:
             "`jackfield config` shows the lines that replace it."
         )
     click.echo()
+
+
+def _first(doors: Sequence[TransportSection], use: str) -> TransportSection | None:
+    return next((door for door in doors if door.use == use), None)

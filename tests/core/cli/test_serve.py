@@ -108,6 +108,22 @@ def test_every_example_starts(tmp_path: Path, path: Path) -> None:
         assert said[1].startswith("Listening on http://127.0.0.1:"), (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("doors", "said"),
+    [
+        ('[[transport]]\nuse = "console"\nmount = "/console"', f"Talk to it: {URL}/console/\n"),
+        ('[[transport]]\nuse = "console"', f"Talk to it: {URL}/\n"),
+        ('[[transport]]\nuse = "voice_socket"', ""),
+    ],
+)
+def test_the_address_of_the_page_is_printed_where_there_is_one(
+    capsys: pytest.CaptureFixture[str], doors: str, said: str
+) -> None:
+    announce(URL, read_config(doors, {}), SecretKeyFile(Path()))
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines(keepends=True) if "Talk" in line] == [said] * bool(said)
+
+
 def test_garbage_is_collected_again_once_it_listens() -> None:
     gc.disable()
     try:
