@@ -1,5 +1,7 @@
 """OpenAI's API as the plugins for language models, recognisers and voices share it: the account, the place.
 
+The place is OpenAI's own, a compatible server, or a resource of Azure OpenAI.
+
 Plugins do not import one another; what several need of one SDK stands in a package of its own, as this does.
 """
 
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from jackfield.services import Key, OrBlank, ServiceOptions, ServiceURL, host_of
 
@@ -42,3 +44,36 @@ class AccountOptions(ServiceOptions):
         if self.is_openai and self.api_key is None:
             raise ValueError(f'{OPENAI_HOST} needs api_key; write api_key = "${{OPENAI_API_KEY}}"')
         return self
+
+
+def _first_set(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        return next((item for item in value if item), None)
+    return value or None
+
+
+def _resource_url(url: str) -> str:
+    # What the portal shows beside it is often copied along.
+    return url.removesuffix("/v1").removesuffix("/openai")
+
+
+_STRING_OR_LIST: Final = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
+
+
+class ResourceOptions(ServiceOptions):
+    """Which resource of Azure OpenAI, which of its deployments, and the key to it."""
+
+    endpoint: Annotated[ServiceURL, AfterValidator(_resource_url)] = Field(
+        description='Address of the resource: "${AZURE_OPENAI_ENDPOINT}", such as '
+        "https://my-resource.openai.azure.com."
+    )
+    deployment: str = Field(
+        min_length=1,
+        description="Name of the deployment, which stands for a model: the resource's owner chose it.",
+    )
+    api_key: Annotated[Key, BeforeValidator(_first_set), _STRING_OR_LIST] = Field(
+        description="A key of the resource. Of a list the first that is not empty counts: "
+        '["${AZURE_OPENAI_KEY:-}", "${AZURE_OPENAI_API_KEY:-}"].'
+    )

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from jackfield.services import Key, OrBlank, ServiceOptions, ServiceURL
-from jackfield_openai_account import OPENAI_HOST, AccountOptions
+from jackfield.services import OrBlank, ServiceOptions
+from jackfield_openai_account import OPENAI_HOST, AccountOptions, ResourceOptions
 
 MaxTokensField = Literal["max_completion_tokens", "max_tokens"]
-
-
-def _first_set(value: object) -> object:
-    if isinstance(value, (list, tuple)):
-        return next((item for item in value if item), None)
-    return value or None
-
-
-def _resource_url(url: str) -> str:
-    # What the portal shows beside it is often copied along.
-    return url.removesuffix("/v1").removesuffix("/openai")
-
-
-_STRING_OR_LIST: Final = WithJsonSchema(
-    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-)
 
 
 class ChatOptions(ServiceOptions):
@@ -74,21 +58,9 @@ class OpenAIOptions(ChatOptions, AccountOptions):
     model: str = Field(min_length=1, description="Name of the model, as the service knows it.")
 
 
-class AzureOpenAIOptions(ChatOptions):
+class AzureOpenAIOptions(ChatOptions, ResourceOptions):
     """Options of the plugin `azure_openai`."""
 
-    endpoint: Annotated[ServiceURL, AfterValidator(_resource_url)] = Field(
-        description='Address of the resource: "${AZURE_OPENAI_ENDPOINT}", such as '
-        "https://my-resource.openai.azure.com."
-    )
-    deployment: str = Field(
-        min_length=1,
-        description="Name of the deployment, which stands for a model: the resource's owner chose it.",
-    )
-    api_key: Annotated[Key, BeforeValidator(_first_set), _STRING_OR_LIST] = Field(
-        description="A key of the resource. Of a list the first that is not empty counts: "
-        '["${AZURE_OPENAI_KEY:-}", "${AZURE_OPENAI_API_KEY:-}"].'
-    )
     api_version: Annotated[str | None, OrBlank] = Field(
         None,
         description='Version of the API, a date such as 2024-10-21: "${AZURE_OPENAI_API_VERSION:-}". Without '
