@@ -149,7 +149,7 @@ async def test_a_lost_connection_is_replaced(server: ServerProcess, model: Realt
 async def test_a_service_that_wants_no_more_requests_ends_the_call(
     server: ServerProcess, model: RealtimeServer
 ) -> None:
-    model.script.refuses = 429
+    model.script.refuses, model.script.retry_after_s = 429, 60
     async with ringing(server) as phone:
         trouble, _, _ = await until(phone, "error")
         with pytest.raises(ConnectionClosed) as caught:

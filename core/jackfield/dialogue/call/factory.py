@@ -28,13 +28,14 @@ from jackfield.dialogue.call.floor import Floor
 from jackfield.dialogue.call.hearing import EarListener
 from jackfield.dialogue.call.model_check import check_model
 from jackfield.dialogue.call.model_figures import ModelFigures
+from jackfield.dialogue.call.model_means import ModelMeans
 from jackfield.dialogue.call.open_ear import OpenEar
 from jackfield.dialogue.call.phrases import Phrases
 from jackfield.dialogue.call.recognition import Recognition, RecognitionListener
 from jackfield.dialogue.call.repertoire import Repertoire
 from jackfield.dialogue.call.reply import Means
 from jackfield.dialogue.call.responder import Host
-from jackfield.dialogue.call.speech_model import ModelMeans, SpeechModel
+from jackfield.dialogue.call.speech_model import SpeechModel
 from jackfield.dialogue.call.windows import SpeechWindows
 from jackfield.dialogue.failures import report
 from jackfield.dialogue.order import TurnOrder
@@ -167,7 +168,7 @@ class CallFactory:
         failover_s, members = self._settings.failover_seconds, model.members or (model,)
         return ModelMeans(
             model=model,
-            means=self._means(request, floor, None, name),
+            means=self._means(request, floor, self._apologising(request), name),
             scenarios=self._scenarios,
             toolbox=self._toolbox,
             figures=self._model_figures,
@@ -177,6 +178,10 @@ class CallFactory:
             publish=self._publisher(name),
             report_interruption=partial(self._interruptions.inc, request.transport),
         )
+
+    def _apologising(self, request: CallRequest) -> Built[TTS] | None:
+        """The voice that says sorry for a model, where there is one."""
+        return self._assembly.tts.get(request.tts) if request.speaks else None
 
     def _publisher(self, call: str) -> Callable[[Event], None]:
         """What tells of failures of a call's ears, which belong to none of its turns."""

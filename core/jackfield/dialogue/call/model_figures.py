@@ -30,9 +30,12 @@ class ModelFigures:
         """A session began."""
         self._sessions.inc(model.section)
 
-    def closed(self, model: Built[Realtime], in_s: float, out_s: float) -> None:
-        """A session ended, and had so much sound."""
+    def closed(self, model: Built[Realtime]) -> None:
+        """A session ended."""
         self._sessions.inc(model.section, by=-1)
+
+    def heard(self, model: Built[Realtime], in_s: float, out_s: float) -> None:
+        """A session had so much more sound."""
         self._seconds.inc(model.section, "in", by=in_s)
         self._seconds.inc(model.section, "out", by=out_s)
 

@@ -19,14 +19,20 @@ from jackfield.contracts.realtime import (
     RealtimeOutput,
     RealtimeSession,
     RealtimeSettings,
+    RealtimeUsage,
 )
 from jackfield.dialogue.call.model_figures import ModelFigures
 from jackfield.dialogue.call.model_line import ModelLine
 from jackfield.dialogue.failures import report
-from jackfield.errors import ProviderError, ProviderTimedOut, ProviderUnavailable
+from jackfield.errors import ProviderError, ProviderRateLimited, ProviderTimedOut, ProviderUnavailable
+from jackfield.resilience.retry import LONGEST_WAIT_S
 
 _RECONNECT_S: Final = 5.0
 """Within which a lost session is to be replaced."""
+_RETRIES: Final = 3
+"""How often a model that asks to wait is asked for another session."""
+_BACKOFF_S: Final = 1.0
+"""Wait before the first time; it doubles."""
 
 
 class SessionUser(Protocol):
@@ -48,6 +54,10 @@ class SessionUser(Protocol):
         """There is no session any more, or it could not be opened."""
         ...
 
+    async def apologise(self, failure: Exception) -> None:
+        """There will be no session for a while, or none at all; returns when that was said."""
+        ...
+
 
 @dataclass(slots=True)
 class ModelSessions:
@@ -65,12 +75,18 @@ class ModelSessions:
     plugin: str = field(init=False)
     """Who holds the session: of a chain, the one that was asked last."""
 
+    _told_s: tuple[float, float] = (0.0, 0.0)
+    """Seconds of sound in and out that the figures know of."""
+
     def __post_init__(self) -> None:
         self.plugin = self.model.plugin
 
     async def hold(self, user: SessionUser) -> Exception:
-        """Let the user talk with the model, and once more where it is lost; gives why that is over."""
-        failures, limit_s = 0, self.open_s
+        """Let the user talk with the model, and once more where it is lost; gives why that is over.
+
+        A model that asks to wait is waited for, and the user is told.
+        """
+        failures, limit_s, apologised = 0, self.open_s, False
         while True:
             before_s = self.line.heard_s
             try:
@@ -80,11 +96,31 @@ class ModelSessions:
                 failure = error
             report(self.model, failure, self.publish)
             await user.session_lost(failure)
-            was_useful = self.line.heard_s > before_s
-            failures = 1 if was_useful else failures + 1
-            if failures > 1 or not _may_be_back(failure) or (self.replaced and not was_useful):
+            if was_useful := self.line.heard_s > before_s:
+                failures, apologised = 0, False
+            failures += 1
+            wait_s = self._wait_s(failure, failures, was_useful=was_useful)
+            began_s, limit_s = anyio.current_time(), _RECONNECT_S
+            if isinstance(failure, ProviderRateLimited) and not (self.replaced or wait_s == 0 or apologised):
+                apologised = True
+                await user.apologise(failure)
+            if wait_s is None:
                 return failure
-            limit_s = _RECONNECT_S
+            await anyio.sleep_until(began_s + wait_s)
+
+    def _wait_s(self, failure: Exception, failures: int, *, was_useful: bool) -> float | None:
+        """Seconds until another session is to be asked for; None where it is not to be."""
+        if not isinstance(failure, ProviderError) or not failure.retryable:
+            return None
+        if self.replaced and not was_useful:
+            return None
+        if self.model.members and failures == 1:
+            return 0.0  # of another model, as this one cools down
+        asked_s = failure.retry_after_s or 0.0
+        if self.replaced or not isinstance(failure, ProviderRateLimited):
+            return 0.0 if failures == 1 and asked_s <= _RECONNECT_S else None
+        wait_s = max(asked_s, _BACKOFF_S * 2 ** (failures - 1))
+        return wait_s if failures <= _RETRIES and wait_s <= LONGEST_WAIT_S else None
 
     async def attend(self, user: SessionUser, session: RealtimeSession) -> Exception | None:
         """Let the user talk in a session that stands; gives why it was lost, None when it was over."""
@@ -111,7 +147,6 @@ class ModelSessions:
 
     async def _listen(self, user: SessionUser, session: RealtimeSession) -> None:
         line, bytes_per_s = self.line, session.rate_hz * WIDTH_BYTES
-        pushed_s, heard_s = line.pushed_s, line.heard_s
         self.figures.opened(self.model)
         line.connect(session)
         try:
@@ -119,14 +154,16 @@ class ModelSessions:
             async for output in session:
                 if isinstance(output, RealtimeAudio):
                     line.heard_s += len(output.pcm) / bytes_per_s
+                elif isinstance(output, RealtimeUsage):
+                    self._settle()
                 user.said(output)
         finally:
             line.disconnect()
-            self.figures.closed(self.model, line.pushed_s - pushed_s, line.heard_s - heard_s)
+            self.figures.closed(self.model)
+            self._settle()
 
-
-def _may_be_back(failure: Exception) -> bool:
-    """Whether asking once more within a few seconds may help."""
-    if not isinstance(failure, ProviderError):
-        return False
-    return failure.retryable and (failure.retry_after_s or 0.0) <= _RECONNECT_S
+    def _settle(self) -> None:
+        """Tell the figures of sound that they do not know of."""
+        before, self._told_s = self._told_s, (self.line.pushed_s, self.line.heard_s)
+        in_s, out_s = (now - then for now, then in zip(self._told_s, before, strict=True))
+        self.figures.heard(self.model, in_s, out_s)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
-from jackfield.assembly import Built
 from jackfield.contracts.call import CallLeg, CallRequest, CallTrouble, SpeechStarted, SpeechStopped, UserText
-from jackfield.contracts.extension import Event
 from jackfield.contracts.llm import ToolCall
 from jackfield.contracts.realtime import (
     ForwardedSession,
-    Realtime,
     RealtimeAudio,
     RealtimeOutput,
     RealtimePlayback,
@@ -33,42 +28,21 @@ from jackfield.contracts.session import Window
 from jackfield.contracts.stt import Transcript
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolStarted, TurnRequest
+from jackfield.dialogue.call.announcement import Announcement
 from jackfield.dialogue.call.exchanges import Exchange, Exchanges, Question
 from jackfield.dialogue.call.far_reply import FarReply
-from jackfield.dialogue.call.model_figures import ModelFigures
 from jackfield.dialogue.call.model_line import ModelLine
+from jackfield.dialogue.call.model_means import ModelMeans
 from jackfield.dialogue.call.model_reply import ModelReply, ModelTurn
 from jackfield.dialogue.call.model_sessions import ModelSessions
-from jackfield.dialogue.call.reply import Means
 from jackfield.dialogue.call.responder import Host
 from jackfield.dialogue.call.saying import Saying, loop_time_s
 from jackfield.dialogue.failures import code_of
 from jackfield.dialogue.history import told
-from jackfield.dialogue.scenarios import ScenarioTable
-from jackfield.dialogue.tools import Toolbox
 from jackfield.dialogue.voices import voice_for
 from jackfield.dialogue.waterfall import Waterfall
 from jackfield.errors import JackfieldError, ProviderError, ProviderUnavailable
 from jackfield.text import normalise
-
-
-@dataclass(frozen=True, slots=True)
-class ModelMeans:
-    """What a call with a speech-to-speech model is made with."""
-
-    model: Built[Realtime]
-    means: Means
-    scenarios: ScenarioTable
-    toolbox: Toolbox
-    figures: ModelFigures
-    open_s: float
-    """Seconds within which the first session must stand."""
-    failover_s: float
-    """The same for one model of a chain, where others can take its place."""
-    replaced: bool
-    """Whether a cascade goes on with the call where no session is to be had."""
-    publish: Callable[[Event], None]
-    report_interruption: Callable[[], None]
 
 
 class SpeechModel:
@@ -99,7 +73,7 @@ class SpeechModel:
         )
         self._exchanges = Exchanges(self._means, self._asked("voice"))
         self._tasks: TaskGroup | None = None
-        self._queue: deque[ModelReply] = deque()
+        self._queue: deque[ModelReply | Announcement] = deque()
         """What is heard, and what is to be heard after it."""
         self._over: set[str] = set()
         """Items of the session that nobody wants any more."""
@@ -234,6 +208,18 @@ class SpeechModel:
         self._drop_replies(failure)
         await self._exchanges.settle()
 
+    async def apologise(self, failure: Exception) -> None:
+        """Say sorry, where there is a voice for it; returns when it was heard or cut short."""
+        means, code = self._means, code_of("llm", failure)
+        if means.tts is None:
+            return
+        voice, waterfall = voice_for(self._request.voice, {}, self._part.voice), Waterfall(clock=loop_time_s)
+        apology = Announcement(means.apology, voice, means, self, waterfall, apology_for=code)
+        self._queue.append(apology)
+        apology.release()
+        self._update()
+        await apology.run()
+
     async def settings(self) -> RealtimeSettings:
         request, self._told_part = self._request, self._part
         try:
@@ -309,7 +295,7 @@ class SpeechModel:
         if name in self._over:
             return None
         for reply in self._queue:
-            if reply.name == name:
+            if isinstance(reply, ModelReply) and reply.name == name:
                 return reply
         return self._new_reply(name) if begin else None
 
@@ -374,7 +360,7 @@ class SpeechModel:
         """Fall silent: what is heard is over, and what was to follow is not heard."""
         replies, self._queue = [*self._queue], deque()
         for reply in reversed(replies):  # what is still open comes back in its order
-            if failure is not None:
+            if failure is not None and isinstance(reply, ModelReply):
                 reply.fail(failure)
                 continue
             if reply.sounding:

@@ -340,6 +340,58 @@ async def test_what_will_not_be_back_soon_ends_the_call_at_once(tmp_path: Path, 
     assert len(duet.sessions) == 1
 
 
+async def test_a_model_that_asks_to_wait_is_waited_for_and_the_user_told(tmp_path: Path) -> None:
+    duet = Duet()
+    async with exchange(tmp_path, duet).call() as talk:
+        duet.now.hear("Who am I?")
+        await anyio.sleep(0.1)
+        began_s = anyio.current_time()
+        duet.now.tell(ProviderRateLimited("too much", retry_after_s=7))
+        apology = await talk.answered(1)
+        assert anyio.current_time() - began_s < 6
+        await anyio.sleep_until(began_s + 6.9)
+        assert len(duet.sessions) == 1
+        await anyio.sleep_until(began_s + 7.1)
+        assert duet.now.injected == ["Who am I?"]
+        duet.now.speak("a", "You are Ada.", 0.5)
+        await talk.answered(2)
+    assert (apology.outcome, apology.text) == ("failed", "")
+    assert sum(len(heard.pcm) for heard in talk.leg.heard if heard.item == 1) > 48_000
+    assert talk.leg.events(CallTrouble) == [CallTrouble("llm_failed")]
+
+
+async def test_it_is_asked_three_times_with_longer_waits_and_the_apology_said_once(tmp_path: Path) -> None:
+    duet = Duet(*[ProviderRateLimited("too much")] * 9)
+    async with exchange(tmp_path, duet).call() as talk:
+        apology = await talk.answered(1)
+        await anyio.sleep(0.1)
+        told_s = anyio.current_time()
+        await lost(talk)
+        assert anyio.current_time() - told_s == pytest.approx(2 + 4, abs=0.2)
+    assert talk.reason == "provider_lost"
+    assert (len(duet.sessions), apology.outcome, talk.started()) == (4, "failed", 1)
+
+
+async def test_who_types_into_the_apology_is_answered_when_the_wait_is_over(tmp_path: Path) -> None:
+    duet = Duet(ProviderRateLimited("too much"))
+    async with exchange(tmp_path, duet).call() as talk:
+        await talk.sounding()
+        talk.call.text("Never mind.")
+        assert (await talk.answered(1)).outcome == "interrupted"
+        await anyio.sleep(1.1)
+        assert duet.now.injected == ["Never mind."]
+        duet.now.speak("a", "All right.", 0.5)
+        assert (await talk.answered(2)).text == "All right."
+
+
+async def test_who_only_reads_is_told_no_apology(tmp_path: Path) -> None:
+    duet = Duet(ProviderRateLimited("too much"))
+    async with exchange(tmp_path, duet).call(speaks=False) as talk:
+        await anyio.sleep(1.1)
+        assert len(duet.sessions) == 2
+    assert talk.started_items() == 0
+
+
 async def test_a_call_in_which_nobody_speaks_ends(tmp_path: Path) -> None:
     idle = {"call": {"pipeline": "realtime", "idle_seconds": 20}}
     async with exchange(tmp_path, Duet(), config=idle).call() as talk:
@@ -370,12 +422,13 @@ async def test_turns_and_figures_are_told(tmp_path: Path) -> None:
         duet.now.hear("Hello")
         duet.now.speak("a", "Hi.", 0.5)
         await talk.answered()
+        seconds = figures["jackfield_realtime_audio_seconds_total"].values
+        assert seconds[("realtime", "out")] == pytest.approx(0.5)
     assert figures["jackfield_realtime_sessions"].values == {("realtime",): 0.0}
     assert figures["jackfield_tokens_total"].values == {
         ("trial", "prompt"): 20.0,
         ("trial", "completion"): 30.0,
     }
-    seconds = figures["jackfield_realtime_audio_seconds_total"].values
     assert seconds == {("realtime", "in"): pytest.approx(1.0), ("realtime", "out"): pytest.approx(0.5)}
     started = [event.turn for event in house.stage.events if isinstance(event, TurnStarted)]
     finished = [event for event in house.stage.events if isinstance(event, TurnFinished)]

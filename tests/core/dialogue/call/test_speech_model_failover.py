@@ -11,7 +11,7 @@ import pytest
 from jackfield.assembly import Built
 from jackfield.contracts.call import CallTrouble, ReplyText
 from jackfield.contracts.realtime import Realtime
-from jackfield.errors import ProtocolError, ProviderUnauthorized, ProviderUnavailable
+from jackfield.errors import ProtocolError, ProviderRateLimited, ProviderUnauthorized, ProviderUnavailable
 from jackfield.plugin import Capabilities
 from jackfield.testing import VirtualClock
 from tests.core.dialogue.call.duet import Duet
@@ -64,6 +64,27 @@ async def test_each_model_of_a_chain_has_its_time_before_the_cascade(tmp_path: P
         second.now.speak("a", "Here I am.", 0.5)
         finished = await talk.answered()
     assert (finished.text, finished.providers) == ("Here I am.", {"realtime": "second"})
+
+
+async def test_another_model_of_the_chain_goes_on_at_once_for_one_that_asks_to_wait(tmp_path: Path) -> None:
+    first, second = Duet(), Duet()
+    members = tuple(Built("realtime", "duet", Capabilities(), duet) for duet in (first, second))
+    chain: Realtime = Witness().join("realtime", first, second)
+    model = Built("realtime", "duet > duet", Capabilities(), chain, members)
+    config = CONFIG | {"realtime": {"use": "duet"}}
+    async with Exchange(tmp_path, realtime=model, config=config).call() as talk:
+        first.now.tell(ProviderRateLimited("too much", retry_after_s=60))
+        await anyio.sleep(0.1)
+        second.now.speak("a", "Here I am.", 0.5)
+        assert (await talk.answered()).text == "Here I am."
+
+
+async def test_a_cascade_goes_on_for_a_model_that_asks_to_wait(tmp_path: Path) -> None:
+    duet = Duet(ProviderRateLimited("too much"))
+    async with Exchange(tmp_path, realtime=duet, config=CONFIG).call() as talk:
+        await talk.ask()
+        assert (await talk.answered()).text == "hello there"
+    assert len(duet.sessions) == 1
 
 
 async def test_a_cascade_goes_on_in_the_middle_of_a_call(tmp_path: Path) -> None:
