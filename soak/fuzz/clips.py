@@ -86,7 +86,6 @@ def check_clips(house: House, findings: Findings) -> None:
 
 def _sent(house: House, path: str, container: Container, data: bytes, dice: Random) -> httpx.Response:
     mount = f"/{path.split('/')[1]}"
-    token = house.authorization.get(mount)
     label = (
         _LABELS[container] if dice.random() < 0.9 else dice.choice(("", "audio/webm", "text/html", "\x7f"))
     )
@@ -94,7 +93,7 @@ def _sent(house: House, path: str, container: Container, data: bytes, dice: Rand
         name: (None, value) for name, value in {**_FORM, "userId": house.subjects.get(mount, "u")}.items()
     }
     form["audio"] = ("voice", data, label)
-    return house.client.post(path, files=form, headers={"Authorization": token} if token else None)
+    return house.client.post(path, files=form, headers=house.headers(mount))
 
 
 def _damaged(data: bytes, dice: Random) -> bytes:

@@ -35,7 +35,9 @@ SERVICE_TOKEN: Final = secrets.token_urlsafe(24)
 _KEY: Final = secrets.token_urlsafe(48)
 _EMAIL: Final = "fuzzer@example.com"
 _PASSWORD: Final = "correct horse battery staple"
-_DOORS: Final = Path(__file__).parents[1] / "doors"
+_ADDRESS: Final = 'public_url = "https://fuzz.example"'
+_ROOT: Final = Path(__file__).parents[2]
+_DOORS: Final = _ROOT / "soak" / "doors"
 _MIB: Final = 1 << 20
 _TROUBLE: Final = re.compile(
     r"Traceback|never retrieved|never awaited|was destroyed but| - (ERROR|CRITICAL) - |Fatal|Segmentation"
@@ -50,6 +52,7 @@ _COMMON: Final = """
 [server]
 port = 0
 log_level = "WARNING"
+{address}
 [stt]
 use = "scripted"
 options.transcripts = ["{heard}"]
@@ -82,6 +85,8 @@ use = "echo"
 options.prefix = "{prefix}"
 [llm.named.small]
 use = "echo"
+[vad]
+use = "{vad}"
 [session]
 use = "sql"
 options = {{ url = "{database}", pool_size = 2 }}
@@ -157,11 +162,26 @@ fallback.use = "assistant"
 clips.directory = "proxied"
 push_replies = true
 [[transport]]
+use = "speech_assistant"
+mount = "/speech"
+[transport.options]
+connect_s = 2
+offer_s = 5
+sessions_per_user = 100
+telephone.verify_signatures = false
+[[transport]]
+use = "speech_assistant"
+mount = "/speech-people"
+auth = "people"
+[transport.options]
+connect_s = 2
+offer_s = 5
+sessions_per_user = 100
+[[transport]]
+use = "console"
+mount = "/console"
+[[transport]]
 use = "soak_census"
-"""
-_VAD: Final = """
-[vad]
-use = "silero"
 """
 _CHEAP: Final = "hash_memory_kib = 8192, hash_rounds = 1, hash_lanes = 1"
 
@@ -181,7 +201,7 @@ class House:
         """Who that is, as the doors call them, by the same."""
         self._folder = folder
         self._database = database
-        self._common = _COMMON.format(heard=HEARD, request_s=request_s)
+        self._request_s = request_s
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -198,9 +218,9 @@ class House:
                 service=service,
                 backend=self._backend.url,
                 nobody=free_port(),
+                vad="silero" if is_fetched("silero-vad") else "trial",
             )
-            vad = _VAD if is_fetched("silero-vad") else ""
-            self._server = stack.enter_context(self._started("house", config + vad))
+            self._server = stack.enter_context(self._started("house", config, _ADDRESS))
             self.authorization = self._signed_in()
             self._stack = stack.pop_all()
         self._process = psutil.Process(self._server.pid)
@@ -226,6 +246,11 @@ class House:
     def client(self) -> httpx.Client:
         """A well-behaved client."""
         return self._server.client
+
+    def headers(self, mount: str) -> Mapping[str, str]:
+        """What says at a mount who somebody is."""
+        token = self.authorization.get(mount)
+        return {"Authorization": token} if token else {}
 
     def troubles(self) -> list[str]:
         """What is in the logs and should not be, each kind once, and whether a server is gone."""
@@ -262,11 +287,12 @@ class House:
             time.sleep(_LOOK_S)
         return left
 
-    def _started(self, name: str, config: str) -> ServerProcess:
+    def _started(self, name: str, config: str, address: str = "") -> ServerProcess:
         folder = self._folder / name
         folder.mkdir(parents=True)
-        (folder / "jackfield.toml").write_text(self._common + config)
-        paths = filter(None, (str(_DOORS), os.environ.get("PYTHONPATH")))
+        common = _COMMON.format(heard=HEARD, request_s=self._request_s, address=address)
+        (folder / "jackfield.toml").write_text(common + config)
+        paths = filter(None, (str(_DOORS), str(_ROOT), os.environ.get("PYTHONPATH")))
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         return ServerProcess(folder, ["jackfield.toml"], environment)
 
@@ -283,6 +309,7 @@ class House:
         tokens = {
             "/relay-people": person,
             "/voice-people": person,
+            "/speech-people": person,
             "/relay-wallets": owner,
             "/chat-service": SERVICE_TOKEN,
             "/pi-devices": DEVICE_TOKEN,

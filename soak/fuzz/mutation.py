@@ -63,19 +63,24 @@ _NUMERALS: Final = (b"1e999", b"-1e-999", b"9" * 5_000, b"0." + b"1" * 2_000, b"
 
 
 def mutated(message: object, dice: Random) -> bytes:
-    """Give frames that stand for a message, with something wrong in what it says or how it is written."""
+    """Give a frame that stands for a message, with something wrong in what it says or how it is written."""
+    return frame(*garbled(message, dice))
+
+
+def garbled(message: object, dice: Random) -> tuple[int, bytes]:
+    """Give what is in such a frame: whether it is text, and its bytes."""
     if isinstance(message, bytes):
-        return frame(dice.choice((BINARY, BINARY, TEXT)), _bent(message, dice))
+        return dice.choice((BINARY, BINARY, TEXT)), _bent(message, dice)
     way = dice.randrange(10)
     if way < 6:
         value = copy.deepcopy(message)
         for _ in range(dice.choice((1, 1, 1, 2, 4))):
             value = _changed(value, dice)
-        return frame(TEXT, _written(value, dice))
+        return TEXT, _written(value, dice)
     text = json.dumps(message).encode()
     if way == 6:
-        return frame(BINARY, text)
-    return frame(TEXT, _bent(text, dice) if way == 7 else _rewritten(text, dice))
+        return BINARY, text
+    return TEXT, _bent(text, dice) if way == 7 else _rewritten(text, dice)
 
 
 def _changed(value: Any, dice: Random) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from random import Random
 from typing import Final
 
@@ -45,9 +46,7 @@ class SocketFuzzer:
 
     def _greet(self, door: Door, when: str) -> None:
         try:
-            with self._socket(door) as socket:
-                if not socket.open():
-                    raise RuntimeError(f"the handshake was answered with {socket.status}")
+            with self._announced(door) as socket:
                 door.greet(socket, "All is well.")
                 socket.send(close_frame(1000))
                 _hear_out(socket)
@@ -85,14 +84,21 @@ class SocketFuzzer:
         self._findings.wrong.append(text)
 
     def _socket(self, door: Door, early: bytes = b"") -> RawSocket:
-        token = self._house.authorization.get(door.mount)
-        headers = {"Authorization": token} if token else {}
-        return RawSocket(self._house.port, door.mount + door.path, headers, early)
+        return RawSocket(self._house.port, door.mount + door.path, self._house.headers(door.mount), early)
+
+    @contextmanager
+    def _announced(self, door: Door) -> Iterator[RawSocket]:
+        """A socket on which everything has been said that comes first."""
+        opening = door.announce(self._house, door.mount)
+        with self._socket(door) as socket:
+            _must(socket.open(), f"the handshake was answered with {socket.status}")
+            for message in opening:
+                socket.say(message)
+            yield socket
 
     def _talk(self, door: Door, dice: Random) -> Sequence[Message]:
         """A conversation with messages changed, left out, twice, and in another order."""
-        with self._socket(door) as socket:
-            _must(socket.open(), "the handshake failed")
+        with self._announced(door) as socket:
             heard: list[Message] = []
             for message in _disordered(dice.choice(door.talks), dice):
                 if dice.random() < 0.4:
@@ -108,8 +114,7 @@ class SocketFuzzer:
 
     def _violate(self, door: Door, dice: Random) -> Sequence[Message]:
         """Break the protocol in the middle of a conversation."""
-        with self._socket(door) as socket:
-            _must(socket.open(), "the handshake failed")
+        with self._announced(door) as socket:
             talk = dice.choice(door.talks)
             for message in talk[: dice.randrange(len(talk) + 1)]:
                 socket.say(message)

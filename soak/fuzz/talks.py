@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import math
+import secrets
 import wave
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from soak.fuzz.house import HEARD, PREFIX
+from soak.fuzz.house import HEARD, PREFIX, House
 from soak.fuzz.wire import RawSocket
+from tests.transports.twilio_phone import read_twiml
 
 Talk = Sequence[object]
 """Messages of a client: bytes are binary, anything else is written as JSON."""
@@ -31,6 +33,10 @@ def recording() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def _nothing(_house: House, _mount: str) -> Talk:
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """A door's WebSocket. `greet` holds a whole conversation, and raises for an answer that is not right."""
@@ -39,6 +45,8 @@ class Door:
     path: str
     talks: Sequence[Talk]
     greet: Callable[[RawSocket, str], None]
+    announce: Callable[[House, str], Talk] = _nothing
+    """Does at a mount what has to be done before; gives what is then said before anything else."""
 
 
 def _chat_app(socket: RawSocket, text: str) -> None:
@@ -81,6 +89,33 @@ def _voice(socket: RawSocket, text: str) -> None:
     _same(_until(socket, "type", "reply.finished")["text"], PREFIX + HEARD)
     socket.say({"type": "stop"})
     _until(socket, "type", "ended")
+
+
+def _switch(socket: RawSocket, _text: str) -> None:
+    _until(socket, "scenario_id", "quiz")
+    socket.say({"type": "scenario.update", "scenario_id": "Customer-Service"})
+    _until(socket, "scenario_id", "customer_service")
+
+
+def _telephone(socket: RawSocket, _text: str) -> None:
+    _until(socket, "event", "media")
+    socket.say({"event": "dtmf", "streamSid": "MZ1", "dtmf": {"digit": "1"}})
+    _until(socket, "event", "mark")
+    socket.say({"event": "stop", "streamSid": "MZ1", "stop": {}})
+
+
+def _session_made(house: House, mount: str) -> Talk:
+    """Sessions are for a while, and only so many: there may be no other now."""
+    house.client.get(f"{mount}/realtime/session", headers=house.headers(mount))
+    return []
+
+
+def _telephone_called(house: House, mount: str) -> Talk:
+    call = f"CA{secrets.token_hex(16)}"
+    answer = house.client.post(f"{mount}/incoming-call/gameshow_host", data={"CallSid": call})
+    _url, token = read_twiml(answer.raise_for_status().text)
+    parameters = {"callSid": call, "streamSid": "MZ1", "customParameters": {"token": token}}
+    return [{"event": "connected"}, {"event": "start", "streamSid": "MZ1", "start": parameters}]
 
 
 def _until(socket: RawSocket, key: str, value: str) -> dict[str, Any]:
@@ -185,6 +220,26 @@ _VOICE_TALKS: Final[Sequence[Talk]] = [
     [{"type": "start"}, *_SPOKEN, {"type": "text", "text": "Hello"}, *_SPOKEN, {"type": "interrupt"}],
     [{"type": "start", "audio_in": {"format": "pcm_s16le", "rate_hz": 44100}, "audio_out": None}, *_SPOKEN],
 ]
+_SWITCH_TALKS: Final[Sequence[Talk]] = [
+    [{"type": "scenario.update", "scenario_id": name} for name in ("quiz", "Gameshow-Host", "nobody's")]
+]
+_MULAW: Final = base64.b64encode(b"\xff" * 160).decode()
+_MEDIA: Final = {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": _MULAW}
+_TELEPHONE_TALKS: Final[Sequence[Talk]] = [
+    [
+        {"event": "media", "sequenceNumber": "2", "streamSid": "MZ1", "media": _MEDIA},
+        {"event": "dtmf", "sequenceNumber": "3", "streamSid": "MZ1", "dtmf": {"digit": "#"}},
+        {"event": "mark", "sequenceNumber": "4", "streamSid": "MZ1", "mark": {"name": "1"}},
+        {"event": "media", "streamSid": "MZ1", "media": {**_MEDIA, "track": "outbound"}},
+        {"event": "connected", "protocol": "Call", "version": "1.0.0"},
+        {"event": "stop", "sequenceNumber": "5", "streamSid": "MZ1", "stop": {"callSid": "CA1"}},
+    ],
+    [
+        {"event": "connected"},
+        {"event": "start", "streamSid": "MZ1", "start": {"streamSid": "MZ1", "callSid": "CA1"}},
+        {"event": "media", "streamSid": "MZ1", "media": _MEDIA},
+    ],
+]
 
 DOORS: Final[Sequence[Door]] = [
     Door("/chat", "/ws/chat", _CHAT_TALKS, _chat_app),
@@ -195,4 +250,7 @@ DOORS: Final[Sequence[Door]] = [
     Door("/proxy-devices", "/ws/default", _PROXY_TALKS, _proxy),
     Door("/voice", "/voice", _VOICE_TALKS, _voice),
     Door("/voice-people", "/voice", _VOICE_TALKS, _voice),
+    Door("/speech", "/media-stream/gameshow_host", _TELEPHONE_TALKS, _telephone, _telephone_called),
+    Door("/speech", "/update-scenario/quiz", _SWITCH_TALKS, _switch, _session_made),
+    Door("/speech-people", "/update-scenario/quiz", _SWITCH_TALKS, _switch, _session_made),
 ]

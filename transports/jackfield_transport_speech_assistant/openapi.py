@@ -29,6 +29,11 @@ _COMMON: Final = {
     429: "`rate_limited`; `Retry-After` says how many seconds to wait",
     503: "`store_unavailable`",
 }
+_BODY: Final = {
+    400: "`malformed_body`",
+    413: "`body_too_large`",
+    415: "`unsupported_media_type`",
+}
 _MADE: Final = {
     **_COMMON,
     404: "`scenario_not_found`",
@@ -68,7 +73,10 @@ ROUTES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
     },
     ("POST", "/realtime/session"): {
         "summary": "Make a session",
-        "responses": {200: {"description": "The session.", "content": _json(_SESSION)}, **errors(_MADE)},
+        "responses": {
+            200: {"description": "The session.", "content": _json(_SESSION)},
+            **errors({**_MADE, **_BODY}),
+        },
         "openapi_extra": _body({"scenario_id": _SCENARIO}, []),
     },
     ("POST", "/realtime/signal"): {
@@ -81,11 +89,10 @@ ROUTES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
             **errors(
                 {
                     **_COMMON,
+                    **_BODY,
                     403: "`not_your_session`",
                     404: "`session_not_found`",
                     409: "`already_signalled`",
-                    413: "`body_too_large`",
-                    415: "`unsupported_media_type`",
                     422: "`invalid_request`, `invalid_sdp`, `invalid_client_secret` or "
                     "`voice_not_configured`",
                     503: "`store_unavailable`, `too_many_calls` or `server_stopping`",
