@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from jackfield.contracts.auth import Credentials, Identity
 from tests.transports.switchboard import TrialCall
@@ -56,6 +58,13 @@ async def dial(house: Telephones, user: str, **changes: Any) -> httpx.Response:
     return await house.client.post(f"{MOUNT}/calls", json=body, headers=headers)
 
 
+def switching(house: Telephones, user: str, scenario: str, session: str | None = None) -> connect:
+    """The socket that has a user's newest session, or that one, play a scenario."""
+    query = "" if session is None else f"?session_id={session}"
+    url = f"ws://127.0.0.1:{house.twilio.port}{MOUNT}/update-scenario/{scenario}{query}"
+    return connect(url, additional_headers={"Authorization": f"Bearer {user}"}, proxy=None)
+
+
 def refused(response: httpx.Response, status: int, code: str) -> None:
     assert (response.status_code, response.json()["code"]) == (status, code), response.text
 
@@ -63,9 +72,20 @@ def refused(response: httpx.Response, status: int, code: str) -> None:
 @asynccontextmanager
 async def answered(house: Telephones, api: TwilioApi, user: str) -> AsyncIterator[tuple[Line, TrialCall]]:
     """A call that a user makes, once somebody has picked up."""
+    async with picked_up(house, api, await dialled(house, user)) as found:
+        yield found
+
+
+async def dialled(house: Telephones, user: str) -> str:
+    """Have a telephone ring; gives the id of the call."""
     response = await dial(house, user)
     assert response.status_code == 201, response.text
-    sid = response.json()["call_sid"]
+    return str(response.json()["call_sid"])
+
+
+@asynccontextmanager
+async def picked_up(house: Telephones, api: TwilioApi, sid: str) -> AsyncIterator[tuple[Line, TrialCall]]:
+    """The last call that was made."""
     webhook = api.made[-1]["Url"]
     assert webhook.startswith(f"{PUBLIC_URL}{MOUNT}/incoming-call/gameshow_host?")
     twilio = house.twilio
@@ -110,6 +130,33 @@ async def test_a_call_is_a_session_of_its_user_which_only_the_user_ends(
 
         assert response.status_code == 204
         assert await line.closed() == 1000
+
+
+@pytest.mark.contract("SA-18", "SA-39", "SA-44", "SA-45")
+async def test_a_call_plays_another_scenario_when_its_user_says_so(house: Telephones, api: TwilioApi) -> None:
+    async with answered(house, api, "hal") as (line, call):
+        session = call.request.conversation.session
+        async with switching(house, "hal", "Customer-Service") as socket:
+            updated = {"type": "scenario.updated", "session_id": session, "scenario_id": "customer_service"}
+            assert json.loads(await socket.recv()) == updated
+            assert call.told == [("switch", "customer_service")]
+            async with switching(house, "eve", "default", session) as foreign:
+                assert json.loads(await foreign.recv())["code"] == "not_your_session"
+            await line.stop()
+            assert json.loads(await socket.recv())["code"] == "session_not_found"
+        assert len(call.told) == 1
+
+
+@pytest.mark.contract("SA-18", "SA-44")
+async def test_a_telephone_that_rings_may_be_switched_before_it_is_picked_up(
+    house: Telephones, api: TwilioApi
+) -> None:
+    sid = await dialled(house, "ida")
+    async with switching(house, "ida", "customer_service") as socket:
+        assert json.loads(await socket.recv())["type"] == "scenario.updated"
+        async with picked_up(house, api, sid) as (_line, call):
+            await call.until_told("switch")
+            assert call.told == [("switch", "customer_service")]
 
 
 @pytest.mark.contract("SA-44", "SA-49")

@@ -54,8 +54,8 @@ class Talk(Protocol):
 class Holder(Protocol):
     """Who else has a hand in calls that belong to a session of a user."""
 
-    async def hold(self, party: Party, call: Call, talk: Talk) -> EndReason:
-        """Hold the call by `talk`; gives what that gave.
+    async def hold(self, party: Party, request: CallRequest, call: Call, talk: Talk) -> EndReason:
+        """Hold the call that `request` began, by `talk`; gives what that gave.
 
         :raises ProtocolError: when the session is over or has begun already.
         """
@@ -145,7 +145,7 @@ class _Stream:
         session = request.conversation.session
         logger.info("telephone call began; session_id=%s scenario=%s", session, request.scenario)
         if self.door.holder is not None and party.session:
-            reason = await self.door.holder.hold(party, self.call, talk)
+            reason = await self.door.holder.hold(party, request, self.call, talk)
         else:
             reason = await talk()
         logger.info("telephone call ended; session_id=%s reason=%s", session, reason)

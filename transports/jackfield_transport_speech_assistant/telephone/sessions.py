@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jackfield.contracts.auth import UserId
-from jackfield.contracts.call import Call, EndReason
+from jackfield.contracts.call import Call, CallRequest, EndReason
 from jackfield.contracts.panel import Panel
 from jackfield_transport_speech_assistant.book import Book
+from jackfield_transport_speech_assistant.cast import Cast
 from jackfield_transport_speech_assistant.live import LiveSessions
 from jackfield_transport_speech_assistant.telephone.admission import Party
 from jackfield_transport_speech_assistant.telephone.media_stream import Talk
@@ -35,13 +36,16 @@ class PhoneSessions:
         session = await self.book.find(self.panel.sessions.owner(party.user), party.session)
         await self.book.close(session)
 
-    async def hold(self, party: Party, call: Call, talk: Talk) -> EndReason:
-        """Hold a call that has begun.
+    async def hold(self, party: Party, request: CallRequest, call: Call, talk: Talk) -> EndReason:
+        """Hold a call that has begun, in the scenario that its session has come to while it rang.
 
         :raises ProtocolError: 404 `session_not_found` when it was ended meanwhile, 409 when it has begun.
         """
         session = await self.book.find(self.panel.sessions.owner(party.user), party.session)
         session = await self.book.admit(session, party.secret)
+        scenario = Cast(self.panel.scenarios).played(session.scenario)
+        if scenario != request.scenario:
+            call.switch(scenario)
         reason: EndReason = "hung_up"
 
         async def noting() -> EndReason:
