@@ -16,7 +16,8 @@ from jackfield.contracts.call import CallRequest, ReplyStarted, ReplyText
 from jackfield.contracts.turn import ConversationRef
 from jackfield.testing.leaks import Running, left_running
 from jackfield_transport_speech_assistant.ice import IceServer
-from jackfield_transport_speech_assistant.peer import HEARING_HZ, Ending, Peer
+from jackfield_transport_speech_assistant.peer import Ending, Peer
+from jackfield_transport_speech_assistant.reception import HEARING_HZ
 from jackfield_transport_speech_assistant.track import RATE_HZ
 from tests.transports.browser import Browser, pitch_hz, tone
 from tests.transports.switchboard import TrialCall

@@ -16,7 +16,8 @@ from jackfield.contracts.session import Signals
 from jackfield.errors import ProtocolError, StoreUnavailable
 from jackfield_transport_speech_assistant.book import Book, Session, session_not_found
 from jackfield_transport_speech_assistant.cast import Cast
-from jackfield_transport_speech_assistant.peer import HEARING_HZ, Ending, Peer
+from jackfield_transport_speech_assistant.peer import Ending, Peer
+from jackfield_transport_speech_assistant.reception import HEARING_HZ
 
 logger = logging.getLogger(__name__)
 

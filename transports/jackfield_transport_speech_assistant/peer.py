@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Final, Literal
 
 import anyio
 from aiortc import (
-    MediaStreamTrack,
     RTCConfiguration,
     RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
+    RTCRtpSender,
     RTCSessionDescription,
 )
-from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 
-from jackfield.audio.pcm import WIDTH_BYTES
 from jackfield.contracts.call import Call, EndReason
 from jackfield.errors import ProtocolError
 from jackfield_transport_speech_assistant.channel import EventChannel
 from jackfield_transport_speech_assistant.ice import IceServer
 from jackfield_transport_speech_assistant.leg import BrowserLeg
+from jackfield_transport_speech_assistant.reception import Reception
 from jackfield_transport_speech_assistant.track import VoiceTrack
 
 logger = logging.getLogger(__name__)
 
-HEARING_HZ: Final = 16_000
-"""Samples a second of the sound that the call is fed."""
 MAX_OFFER_BYTES: Final = 65_536
 CONNECT_S: Final = 30.0
 """aiortc waits for a browser for ever."""
@@ -45,6 +39,7 @@ MAX_CANDIDATES: Final = 64
 _CLOSE_S: Final = 4.0
 _FAREWELL_S: Final = 1.0
 """For what is still to be told when the call has ended."""
+_OPUS: Final = [one for one in RTCRtpSender.getCapabilities("audio").codecs if one.mimeType == "audio/opus"]
 _SENDING: Final = ("sendrecv", "sendonly")
 _RECEIVING: Final = ("sendrecv", "recvonly")
 
@@ -70,10 +65,12 @@ class Peer:
         servers = [RTCIceServer(list(one.urls), one.username, one.credential) for one in ice_servers]
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._connection.on("connectionstatechange", self._changed)
-        self._connection.on("track", self._listen_to)
         self._connection.on("datachannel", self._attach)
         self._track = VoiceTrack()
-        self._microphone: MediaStreamTrack | None = None
+        self._sound = self._connection.addTransceiver(self._track)
+        self._sound.setCodecPreferences(_OPUS)
+        self._reception = Reception()
+        self._reception.take_over(self._sound.receiver)
         self._channel = EventChannel(session_id, check)
         self._connect_s = connect_s
         self._came = anyio.Event()
@@ -115,8 +112,8 @@ class Peer:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._channel.run)
             tasks.start_soon(self._channel.take_texts)
-            tasks.start_soon(self._feed, call)
             tasks.start_soon(self._watch, call)
+            self._reception.hear = call.feed
             reason = await call.run()
             await self._farewell(reason)
             tasks.cancel_scope.cancel()
@@ -129,8 +126,7 @@ class Peer:
         self._closed = True
         self.leg.close()
         self._track.stop()
-        if self._microphone is not None:
-            self._microphone.stop()
+        self._reception.hear = None
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
             await self._connection.close()
         self._gone.set()
@@ -140,6 +136,8 @@ class Peer:
         sound = [media for media in description.media if media.kind == "audio" and media.port]
         if not sound:
             raise invalid_sdp("It has no audio section.")
+        if all(codec.name.lower() != "opus" for codec in sound[0].rtp.codecs):
+            raise invalid_sdp("Its audio section has no Opus.")
         self._channel.expected = any(media.kind == "application" for media in description.media)
         direction = sound[0].direction or "sendrecv"
         self.hears = direction in _SENDING
@@ -153,12 +151,11 @@ class Peer:
 
     async def _negotiated(self, offer: str) -> str:
         connection = self._connection
+        if not self.speaks:
+            self._sound.direction = "recvonly"
         await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        if self.speaks:
-            connection.addTrack(self._track)
-        first = next(one for one in connection.getTransceivers() if one.kind == "audio")
         for transceiver in connection.getTransceivers():
-            if transceiver is not first:  # nothing is to be received that nobody looks at
+            if transceiver is not self._sound:  # nothing is to be received that nobody looks at
                 transceiver.direction = "inactive"
         await connection.setLocalDescription(await connection.createAnswer())
         return str(connection.localDescription.sdp)
@@ -171,25 +168,8 @@ class Peer:
             self._gone.set()
             self._came.set()
 
-    def _listen_to(self, track: MediaStreamTrack) -> None:
-        if track.kind == "audio" and self._microphone is None:
-            self._microphone = track
-
     def _attach(self, channel: RTCDataChannel) -> None:
         self._channel.attach(channel)
-
-    async def _feed(self, call: Call) -> None:
-        """Give the call what the microphone hears: 48 kHz stereo comes, 16 kHz mono goes on."""
-        if self._microphone is None:
-            return
-        resample = AudioResampler("s16", "mono", HEARING_HZ).resample
-        receive, feed = self._microphone.recv, call.feed
-        with suppress(MediaStreamError):  # the microphone was taken away
-            while True:
-                frame = await receive()
-                if isinstance(frame, AudioFrame):
-                    for piece in resample(frame):
-                        feed(bytes(piece.planes[0])[: piece.samples * WIDTH_BYTES])
 
     async def _watch(self, call: Call) -> None:
         await self._gone.wait()

@@ -25,8 +25,9 @@ from jackfield_transport_speech_assistant.book import Book, Session
 from jackfield_transport_speech_assistant.cast import DEFAULT, Cast
 from jackfield_transport_speech_assistant.ice import IceServer
 from jackfield_transport_speech_assistant.live import LiveSessions
-from jackfield_transport_speech_assistant.peer import HEARING_HZ, MAX_OFFER_BYTES, Peer
+from jackfield_transport_speech_assistant.peer import MAX_OFFER_BYTES, Peer
 from jackfield_transport_speech_assistant.provider_errors import refusal_of
+from jackfield_transport_speech_assistant.reception import HEARING_HZ
 
 if TYPE_CHECKING:
     from jackfield_transport_speech_assistant.options import SpeechAssistantOptions
