@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
+import anyio
 import pytest
 from aiortc.mediastreams import MediaStreamError
 from av.packet import Packet
@@ -21,6 +23,10 @@ async def packets(track: VoiceTrack, count: int) -> list[Packet[Any]]:
     return [await track.recv() for _ in range(count)]
 
 
+def ticks_between(found: list[Packet[Any]]) -> list[int]:
+    return [(after.pts or 0) - (before.pts or 0) for before, after in pairwise(found)]
+
+
 async def test_sound_comes_in_packets_of_20_ms_and_silence_after_it() -> None:
     track = VoiceTrack()
     track.put(tone(500, 0.05, rate_hz=RATE_HZ))
@@ -35,6 +41,33 @@ async def test_packets_come_at_the_speed_of_sound() -> None:
     began_s = asyncio.get_running_loop().time()
     await packets(track, 6)
     assert asyncio.get_running_loop().time() - began_s >= 0.1 - 0.005
+    track.stop()
+
+
+async def test_in_a_long_silence_there_is_a_packet_each_400_ms() -> None:
+    track = VoiceTrack()
+    gaps = ticks_between(await packets(track, 12))
+    assert gaps[:9] == [960] * 9
+    assert all(gap >= (400 - 20) * 48 for gap in gaps[9:])
+    track.stop()
+
+
+async def test_sound_that_ends_a_long_silence_is_played_at_once_and_from_its_beginning() -> None:
+    track = VoiceTrack()
+    await packets(track, 10)
+    began_s = asyncio.get_running_loop().time()
+    async with anyio.create_task_group() as tasks:
+        found: list[Packet[Any]] = []
+
+        async def listen() -> None:
+            found.extend(await packets(track, 3))
+
+        tasks.start_soon(listen)
+        await anyio.wait_all_tasks_blocked()
+        track.put(tone(500, 0.06, rate_hz=RATE_HZ))
+    assert asyncio.get_running_loop().time() - began_s < 0.3
+    assert SILENCE not in map(bytes, found)
+    assert ticks_between(found) == [960, 960]
     track.stop()
 
 
