@@ -33,6 +33,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(10)]
 
 WEBHOOK = f"{MOUNT}/incoming-call/default"
 STREAM = f"wss://phone.example.org{MOUNT}/media-stream/default"
+PROXY = {
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Host": "inner.example",
+    "X-Forwarded-For": "198.51.100.7",
+}
 SECOND = b"\x00\x10" * 8000
 """A second of sound at 8 kHz."""
 
@@ -131,15 +136,22 @@ async def test_a_signature_is_that_of_the_whole_request(twilio: Twilio) -> None:
 
 @pytest.mark.contract("SA-14", "SA-24")
 async def test_a_signature_is_good_behind_a_proxy_whatever_that_says_of_addresses(house: Telephones) -> None:
-    proxy = {
-        "X-Forwarded-Proto": "http",
-        "X-Forwarded-Host": "inner.example",
-        "X-Forwarded-For": "198.51.100.7",
-    }
-    twilio = replace(house.twilio, calls=900, headers=proxy)
+    twilio = replace(house.twilio, calls=900, headers=PROXY)
     before = len(house.switchboard.calls)
     async with twilio.call(WEBHOOK):
         await begun(house, before)
+
+
+@pytest.mark.contract("SA-14", "SA-24")
+@pytest.mark.parametrize("host", ["", "inner.example"], ids=["unsigned", "signed for what the proxy says"])
+async def test_nothing_that_a_proxy_says_makes_a_signature_good(house: Telephones, host: str) -> None:
+    twilio = replace(house.twilio, calls=950, headers=PROXY)
+    fields = twilio.form()
+    webhook = twilio.signature(f"http://{host}{WEBHOOK}", fields) if host else ""
+    stream = twilio.signature(f"ws://{host}{MOUNT}/media-stream/default") if host else ""
+
+    refused(await twilio.ask(WEBHOOK, fields, signature=webhook), 403, "invalid_signature")
+    assert await handshake_status(twilio, STREAM, stream) == 403
 
 
 @pytest.mark.contract("SA-14", "SA-40")
