@@ -76,13 +76,7 @@ class RealtimePlayback:
 
 
 RealtimeOutput = (
-    RealtimeAudio
-    | RealtimeText
-    | RealtimeSpeech
-    | RealtimeUsage
-    | RealtimePlayback
-    | Transcript
-    | ToolCall
+    RealtimeAudio | RealtimeText | RealtimeSpeech | RealtimeUsage | RealtimePlayback | Transcript | ToolCall
 )
 """A `Transcript` is of what the user said; a final one comes for each of their turns, perhaps after the
 answer to it has begun, with an empty text where the words are not to be had."""

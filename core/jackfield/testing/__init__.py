@@ -18,8 +18,8 @@ from __future__ import annotations
 import pytest
 
 _SUITES = (
-    "auth cancellation failure leaks llm realtime session session_records session_shared session_signals "
-    "session_windows stt stt_stream suite tool transport tts tts_pieces vad"
+    "auth cancellation failure forwarding leaks llm realtime session session_records session_shared "
+    "session_signals session_windows stt stt_stream suite tool transport tts tts_pieces vad"
 )
 pytest.register_assert_rewrite(*(f"jackfield.testing.{name}" for name in _SUITES.split()))
 
@@ -27,6 +27,7 @@ from jackfield.testing.auth import AuthSuite as AuthSuite  # after the registrat
 from jackfield.testing.clock import ManualClock as ManualClock
 from jackfield.testing.failure import FailureSuite as FailureSuite
 from jackfield.testing.fakes import FakeLLM as FakeLLM, FakeSTT as FakeSTT, FakeTTS as FakeTTS
+from jackfield.testing.forwarding import ForwardingSuite as ForwardingSuite, SecretsSuite as SecretsSuite
 from jackfield.testing.leg import ManualLeg as ManualLeg
 from jackfield.testing.llm import LLMSuite as LLMSuite
 from jackfield.testing.realtime import RealtimeSuite as RealtimeSuite
@@ -47,12 +48,14 @@ __all__ = [
     "FakeLLM",
     "FakeSTT",
     "FakeTTS",
+    "ForwardingSuite",
     "LLMSuite",
     "ManualClock",
     "ManualLeg",
     "RealtimeSuite",
     "RecordsSuite",
     "STTSuite",
+    "SecretsSuite",
     "SharedSuite",
     "SignalsSuite",
     "TTSSuite",

@@ -5,6 +5,7 @@ The sound of the whole call leaves this machine unless the server is on it.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from jackfield.plugin import Capabilities, PluginInfo, Site, hookimpl
@@ -40,7 +41,14 @@ def plugin_info() -> PluginInfo:
 
 @hookimpl
 def make_realtime(options: OpenAIRealtimeOptions, site: Site) -> OpenAIRealtime:
-    """Build the model; each call has a connection of its own, which is made when its session is entered."""
-    from jackfield_realtime_openai.model import OpenAIRealtime
+    """Build the model; each call has a connection of its own, which is made when its session is entered.
 
-    return OpenAIRealtime(options, site.logger)
+    Only with the SDK it takes browsers' offers and gives clients keys.
+    """
+    if find_spec("openai") is None:
+        from jackfield_realtime_openai.model import OpenAIRealtime
+
+        return OpenAIRealtime(options, site.logger)
+    from jackfield_realtime_openai.far_model import OpenAIFarRealtime
+
+    return OpenAIFarRealtime(options, site.logger)

@@ -16,11 +16,27 @@ ClientEvent = dict[str, Any]
 
 
 def session_update(
-    options: OpenAIRealtimeOptions, settings: RealtimeSettings, *, keep_voice: bool = False
+    options: OpenAIRealtimeOptions,
+    settings: RealtimeSettings,
+    *,
+    keep_voice: bool = False,
+    forwarded: bool = False,
 ) -> ClientEvent:
     """Everything about a session; with `keep_voice` but its voice, which may not change once it spoke."""
-    form = {"type": "audio/pcm", "rate": RATE_HZ}
-    output: dict[str, Any] = {"format": form, "speed": options.speed}
+    session = session_object(options, settings, keep_voice=keep_voice, forwarded=forwarded)
+    return {"type": "session.update", "session": session}
+
+
+def session_object(
+    options: OpenAIRealtimeOptions,
+    settings: RealtimeSettings,
+    *,
+    keep_voice: bool = False,
+    forwarded: bool = False,
+) -> dict[str, Any]:
+    """A session; the form of the sound of one that is `forwarded` is agreed on elsewhere."""
+    form = {} if forwarded else {"format": {"type": "audio/pcm", "rate": RATE_HZ}}
+    output: dict[str, Any] = {**form, "speed": options.speed}
     if not keep_voice:
         output["voice"] = voice_name(options, settings.voice)
     session: dict[str, Any] = {
@@ -29,7 +45,7 @@ def session_update(
         "output_modalities": ["audio"],
         "audio": {
             "input": {
-                "format": form,
+                **form,
                 "noise_reduction": {"type": options.noise_reduction} if options.noise_reduction else None,
                 "transcription": _transcription(options, settings.language),
                 "turn_detection": _turn_detection(options) if settings.turns == "auto" else None,
@@ -48,7 +64,7 @@ def session_update(
         "tool_choice": "auto",
         "max_output_tokens": options.max_output_tokens or "inf",
     }
-    return {"type": "session.update", "session": session | options.extra_session}
+    return session | options.extra_session
 
 
 def voice_name(options: OpenAIRealtimeOptions, voice: Voice) -> str:

@@ -30,7 +30,7 @@ class OpenAIRealtime:
         self._logger = logger
         scheme, rest = options.base_url.split("://", 1)
         self._is_secure = scheme == "https"
-        self._url = f"{'wss' if self._is_secure else 'ws'}://{rest}/realtime?model={quote(options.model)}"
+        self._url = f"{'wss' if self._is_secure else 'ws'}://{rest}/realtime"
         self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,10 +47,13 @@ class OpenAIRealtime:
         return OpenAIRealtimeSession(self._connect, self._options, settings, self._logger)
 
     async def _connect(self) -> ClientConnection:
+        return await self._socket(f"model={quote(self._options.model)}")
+
+    async def _socket(self, query: str) -> ClientConnection:
         options = self._options
         proxy = options.proxy.get_secret_value() if options.proxy else None
         return await connect(
-            self._url,
+            f"{self._url}?{query}",
             additional_headers=self._headers(),
             ssl=self._tls,
             proxy=proxy or (None if is_on_this_machine(self._url) else True),

@@ -48,11 +48,13 @@ class OpenAIRealtimeSession:
         options: OpenAIRealtimeOptions,
         settings: RealtimeSettings,
         logger: logging.Logger,
+        *,
+        conversation: Conversation | None = None,
     ) -> None:
         self._connect = connect
         self._options = options
         self._settings = settings
-        self._conversation = Conversation(logger)
+        self._conversation = conversation or Conversation(logger)
         self._socket: ClientConnection | None = None
         self._tasks: TaskGroup | None = None
         self._unsent: deque[ClientEvent] = deque()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,6 +18,10 @@ from jackfield.contracts.auth import Auth, Credentials, Identity
 from jackfield.contracts.llm import ToolSpec
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.realtime import (
+    ClientSecret,
+    ForwardedSession,
+    ForwardsOffers,
+    GivesSecrets,
     Realtime,
     RealtimeAudio,
     RealtimeOutput,
@@ -28,7 +33,16 @@ from jackfield.contracts.tools import Tool, ToolContext
 from jackfield.contracts.transport import Transport
 from jackfield.contracts.vad import VAD, VADStream
 from jackfield.errors import ProviderUnavailable
-from jackfield.testing import AuthSuite, FailureSuite, RealtimeSuite, ToolSuite, TransportSuite, VADSuite
+from jackfield.testing import (
+    AuthSuite,
+    FailureSuite,
+    ForwardingSuite,
+    RealtimeSuite,
+    SecretsSuite,
+    ToolSuite,
+    TransportSuite,
+    VADSuite,
+)
 from jackfield.testing.failure import Failing
 
 pytestmark = pytest.mark.anyio
@@ -282,3 +296,78 @@ async def test_a_model_that_goes_on_when_interrupted_is_found() -> None:
     suite = TestRealtime()
     with pytest.raises((AssertionError, TimeoutError)), anyio.fail_after(0.5):
         await suite.test_after_an_interruption_the_answer_says_nothing_more(DeafStoryteller())
+
+
+class FarTelling(Telling):
+    """One telling to somebody who hears it elsewhere."""
+
+    answer = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 96\r\n"
+
+    def __init__(self, sdp: str) -> None:
+        super().__init__()
+        self._sdp = sdp
+
+    async def __aenter__(self) -> Self:
+        if not self._sdp.startswith("v=0"):
+            raise ProviderUnavailable("no offer")
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[RealtimeOutput]:
+        async for output in super().__aiter__():
+            if not isinstance(output, RealtimeAudio):
+                yield output
+
+
+class FarStoryteller(Storyteller):
+    """One whom clients may call themselves, with keys that are numbers."""
+
+    def __init__(self) -> None:
+        self._keys = count(1)
+
+    def forward_offer(self, sdp: str, settings: RealtimeSettings) -> ForwardedSession:
+        return FarTelling(sdp)
+
+    async def client_secret(self, settings: RealtimeSettings, ttl_s: float) -> ClientSecret:
+        return ClientSecret(f"key-{next(self._keys)}", time.time() + ttl_s)
+
+
+class TestForwarding(ForwardingSuite):
+    @pytest.fixture
+    def forwarder(self) -> ForwardsOffers:
+        return FarStoryteller()
+
+    @pytest.fixture
+    def offer(self) -> str:
+        return "v=0\r\n"
+
+
+class TestSecrets(SecretsSuite):
+    @pytest.fixture
+    def giver(self) -> GivesSecrets:
+        return FarStoryteller()
+
+
+async def test_a_session_beside_a_call_that_has_sound_is_found() -> None:
+    class Loud(FarTelling):
+        def __aiter__(self) -> AsyncIterator[RealtimeOutput]:
+            return Telling.__aiter__(self)
+
+    class LoudStoryteller(FarStoryteller):
+        def forward_offer(self, sdp: str, settings: RealtimeSettings) -> ForwardedSession:
+            return Loud(sdp)
+
+    suite = TestForwarding()
+    with pytest.raises(AssertionError):
+        await suite.test_the_session_beside_the_call_has_words_and_no_sound(LoudStoryteller(), "v=0\r\n")
+
+
+async def test_a_key_that_lasts_for_ever_is_found() -> None:
+    class Generous(FarStoryteller):
+        async def client_secret(self, settings: RealtimeSettings, ttl_s: float) -> ClientSecret:
+            return ClientSecret("key", time.time() + 1e9)
+
+    suite = TestSecrets()
+    with pytest.raises(AssertionError):
+        await suite.test_a_key_is_good_for_about_the_time_that_is_asked_for(Generous())
+    with pytest.raises(AssertionError):
+        await suite.test_each_client_has_its_own_key(Generous())
