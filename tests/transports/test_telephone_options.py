@@ -9,6 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from jackfield import ConfigError, Site
+from jackfield_transport_speech_assistant import make_transport, plugin_info
+from jackfield_transport_speech_assistant.options import SpeechAssistantOptions
+from jackfield_transport_speech_assistant.telephone import options as options_module
 from jackfield_transport_speech_assistant.telephone.options import TelephoneOptions, check_telephone
 
 GOOD = {"account_sid": "AC1", "auth_token": "secret-123"}
@@ -48,6 +51,34 @@ def test_calling_needs_every_credential_and_users_who_sign_in() -> None:
     assert problems({"calls": calls}) == ["account_sid", "auth_token", "phone_number"]
     assert problems({**GOOD, "phone_number": "+18005551212", "calls": calls}) == []
     assert problems({**GOOD, "phone_number": "+18005551212", "calls": calls}, auth=False) == ["calls.enabled"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "extras"),
+    [({"twilio"}, "twilio"), ({"twilio", "aiortc"}, "twilio,webrtc")],
+    ids=["one", "two"],
+)
+def test_what_telephones_lack_is_told_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, missing: set[str], extras: str
+) -> None:
+    monkeypatch.setattr(options_module, "find_spec", lambda name: None if name in missing else name)
+    site = Site("transport.1", "speech_assistant", logging.getLogger("trial"))
+    with pytest.raises(ConfigError) as caught:
+        make_transport(SpeechAssistantOptions(telephone=TelephoneOptions()), site)
+    (problem,) = caught.value.problems
+    assert (problem.section, problem.fix) == (
+        "transport.1.options.telephone",
+        f"pip install 'jackfield[{extras}]'",
+    )
+
+    make_transport(SpeechAssistantOptions(), site)  # browsers need nothing of it
+
+
+def test_only_calling_needs_the_network() -> None:
+    info = plugin_info()
+    for enabled in (False, True):
+        options = SpeechAssistantOptions.model_validate({"telephone": {"calls": {"enabled": enabled}}})
+        assert info.capabilities(options).network is enabled
 
 
 @pytest.mark.parametrize("value", ["", "  ", "your_twilio_auth_token"])

@@ -38,7 +38,9 @@ class SpeechAssistantOptions(Options):
     offer_s: float = Field(600.0, ge=1, description="Seconds within which a session's offer must come.")
     sessions_per_user: int = Field(2, ge=1, le=100, description="Live sessions of a user.")
     telephone: TelephoneOptions | None = Field(
-        None, description="Telephone calls by way of Twilio; without it there are none."
+        None,
+        description="Telephone calls by way of Twilio (`pip install 'jackfield[twilio]'`); without it there "
+        "are none.",
     )
 
     @field_validator("turn_server")

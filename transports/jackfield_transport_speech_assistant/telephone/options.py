@@ -63,6 +63,18 @@ class TelephoneOptions(Options):
     )
 
 
+def check_installed(site: Site) -> None:
+    """Find that this installation lacks what telephones need.
+
+    :raises ConfigError: when it does, with all that is to be installed for this door.
+    """
+    if find_spec("twilio") is None:
+        extras = "twilio" if find_spec("aiortc") is not None else "twilio,webrtc"
+        message = "Telephones need the package twilio, which is not installed."
+        where = f"{site.section}.options.telephone"
+        raise ConfigError([Problem(where, message, f"pip install 'jackfield[{extras}]'")])
+
+
 def check_telephone(options: TelephoneOptions, site: Site, public_url: str, *, authenticates: bool) -> None:
     """Find what is missing or contradicts itself.
 
@@ -70,9 +82,6 @@ def check_telephone(options: TelephoneOptions, site: Site, public_url: str, *, a
     """
     where = f"{site.section}.options.telephone"
     problems: list[Problem] = []
-    if find_spec("twilio") is None:
-        message = "Telephones need Twilio's library, which is not installed."
-        problems.append(Problem(where, message, 'Run: pip install "jackfield[twilio]"'))
     if not public_url:
         message = "Twilio has to be told the address of this server, which is not known."
         problems.append(Problem("server.public_url", message, 'Set it: public_url = "${PUBLIC_URL}".'))
