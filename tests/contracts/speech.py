@@ -17,6 +17,7 @@ from tests.balancer import Balancer
 from tests.contracts.harness import Tree, TrialServer, merged
 from tests.contracts.sign_in import accounts, signed_in
 from tests.redis_server import RedisServer
+from tests.server_process import ServerProcess
 from tests.transports.browser import Browser
 
 PITCH_HZ: Final = 440
@@ -91,7 +92,7 @@ def alone(folder: Path, **options: Any) -> Iterator[Replicas]:
         yield one
 
 
-Service = TrialServer | Replicas
+Service = ServerProcess | Replicas
 
 
 def newcomer(server: Service) -> Mapping[str, str]:

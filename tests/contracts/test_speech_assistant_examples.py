@@ -1,4 +1,4 @@
-"""speech-assistant, section 7: the example file and its environment."""
+"""speech-assistant, section 7: the example files and their environment."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ CONTRACT: Final = {
     "TURN_USERNAME",
 }
 """Variables of section 7 that the file names; the server itself reads ENVIRONMENT."""
+REALTIME: Final = ROOT / "examples" / "speech-assistant-realtime.toml"
+PROVIDERS: Final = {"OPENAI_API_KEY", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_PHONE_NUMBER"}
+WITH_TELEPHONES: Final = re.sub(r"^# (?=\[|\S+ += )", "", REALTIME.read_text(), flags=re.MULTILINE)
+"""The same without the comment signs before what is no prose."""
 SILENT: Final = {'use = "xllamacpp"': 'use = "echo"', 'use = "faster_whisper"': 'use = "scripted"'}
 """What a test does without: models."""
 
@@ -82,6 +86,19 @@ def test_python_is_3_11_or_newer() -> None:
 def test_a_key_is_needed() -> None:
     with pytest.raises(ConfigError, match="The environment variable SECRET_KEY is not set"):
         read_config(EXAMPLE.read_text(), {**STAND_INS, "SECRET_KEY": ""})
+
+
+@pytest.mark.contract("SA-21")
+def test_the_example_with_telephones_names_every_variable() -> None:
+    code = "".join(line.partition("  # ")[0] for line in WITH_TELEPHONES.splitlines(keepends=True))
+    code = "".join(line for line in code.splitlines(keepends=True) if not line.startswith("#"))
+    assert set(re.findall(r"\$\{(\w+)", code)) == CONTRACT | PROVIDERS
+    assert all(name in REALTIME.read_text() for name in (*CONTRACT, *PROVIDERS, "ENVIRONMENT"))
+    given = {**STAND_INS, "TWILIO_PHONE_NUMBER": "+18005551212"}
+    found: dict[str, Any] = read_config(WITH_TELEPHONES, given).transport[0].options
+    telephone = SpeechAssistantOptions(**found).telephone
+    assert telephone is not None
+    assert telephone.calls.enabled
 
 
 @pytest.mark.contract("SA-21", "SA-22")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import anyio
 import pytest
 
 from jackfield.errors import ProviderError, ProviderRateLimited, ProviderTimedOut, ProviderUnavailable
+from jackfield.models import models_folder
 from jackfield_transport_speech_assistant.provider_errors import refusal_of
-from tests.contracts.harness import ServerFactory, TrialServer, refusal, until
+from tests.contracts.harness import ROOT, ServerFactory, TrialServer, refusal, server_environment, until
+from tests.contracts.sign_in import KEY as SECRET_KEY
 from tests.contracts.speech import (
     PITCH_HZ,
     end,
@@ -22,11 +26,13 @@ from tests.contracts.speech import (
     talking,
 )
 from tests.plugins.realtime.openai_realtime_server import KEY, RealtimeServer, realtime_server
+from tests.server_process import ServerProcess
 from tests.transports.browser import Browser, pitch_hz, tone
 
 pytestmark = pytest.mark.anyio
 
 Headers = Mapping[str, str]
+EXAMPLE: Final = ROOT / "examples" / "speech-assistant-realtime.toml"
 MODEL_HZ: Final = 400
 """How high the voice of the model is."""
 APOLOGY_HZ: Final = 880
@@ -249,3 +255,28 @@ async def test_use_of_the_provider_is_on_the_page_of_figures_during_the_call(
     await off_loop(lambda: figures()[SESSIONS] == 0, "the provider's session is closed")
     await off_loop(lambda: model.open == 0, "and its connection")
     assert time.monotonic() - began_s < 5
+
+
+@pytest.mark.contract("SA-47", "SA-33")
+async def test_the_example_goes_on_with_a_cascade_where_the_model_asks_to_wait(
+    tmp_path: Path, house: RealtimeServer, model: RealtimeServer
+) -> None:
+    voice = 'options.voice = "marin"\n'
+    text = EXAMPLE.read_text().replace(voice, f'{voice}options.base_url = "{house.url}"\n')
+    for kind, other in (("llm", "echo"), ("stt", "scripted"), ("tts", "tone")):
+        text = re.sub(rf"(?<=\n\[{kind}\]\n)(.+\n)+", f'use = "{other}"\n', text)
+    (tmp_path / "jackfield.toml").write_text(text)
+    secrets = {"OPENAI_API_KEY": KEY, "SECRET_KEY": SECRET_KEY}
+    given = {**secrets, "PORT": "0", "JACKFIELD_MODELS": str(models_folder())}
+    with ServerProcess(tmp_path, [], server_environment(tmp_path, given)) as server:
+        user = newcomer(server)
+        for hz, answer in ((MODEL_HZ, "You said: Hello"), (PITCH_HZ, "Hello")):
+            browser = Browser(channel=True)
+            async with talking(server, user, new_session(server, user), browser):
+                if model.script.refuses:
+                    assert (await browser.event("error"))["code"] == "llm_failed"
+                await browser.say("text", text="Hello")
+                assert pitch_hz(await browser.until_loud(0.2)) == pytest.approx(hz, rel=0.05)
+                await browser.until(finished(browser, answer))
+            model.script.refuses = 429
+        assert "Traceback" not in server.output()
