@@ -15,33 +15,25 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
-from aiortc.sdp import SessionDescription
 
 from jackfield.contracts.call import Call, EndReason
 from jackfield.errors import ProtocolError
 from jackfield_transport_speech_assistant.channel import EventChannel
 from jackfield_transport_speech_assistant.ice import IceServer
 from jackfield_transport_speech_assistant.leg import BrowserLeg
+from jackfield_transport_speech_assistant.offer import invalid_sdp, look_at, not_understood
 from jackfield_transport_speech_assistant.reception import Reception
 from jackfield_transport_speech_assistant.track import VoiceTrack
 
 logger = logging.getLogger(__name__)
 
-MAX_OFFER_BYTES: Final = 65_536
 CONNECT_S: Final = 30.0
 """aiortc waits for a browser for ever."""
-
-MAX_SECTIONS: Final = 8
-"""Each opens sockets before it is known that they share one."""
-MAX_CANDIDATES: Final = 64
-"""Each is tried with each of this end's."""
 
 _CLOSE_S: Final = 4.0
 _FAREWELL_S: Final = 1.0
 """For what is still to be told when the call has ended."""
 _OPUS: Final = [one for one in RTCRtpSender.getCapabilities("audio").codecs if one.mimeType == "audio/opus"]
-_SENDING: Final = ("sendrecv", "sendonly")
-_RECEIVING: Final = ("sendrecv", "recvonly")
 
 Ending = EndReason | Literal["not_connected"]
 """Why a session ended: as its call did, or because the browser never came."""
@@ -87,16 +79,16 @@ class Peer:
 
         :raises ProtocolError: 422 `invalid_sdp`.
         """
-        if len(offer.encode(errors="replace")) > MAX_OFFER_BYTES:
-            raise invalid_sdp(f"It has more than {MAX_OFFER_BYTES} bytes.")
+        found = look_at(offer)
+        if not found.has_opus:
+            raise invalid_sdp("Its audio section has no Opus.")
+        self.hears, self.speaks, self._channel.expected = found.hears, found.speaks, found.has_channel
         try:
-            self._look_at(SessionDescription.parse(offer))
             return await self._negotiated(offer)
         except ProtocolError:
             raise
         except Exception as error:  # noqa: BLE001  # a parser of others, which meets a stranger's text
-            logger.info("an offer cannot be answered: %s", type(error).__name__)
-            raise invalid_sdp("It cannot be understood.") from None  # the cause may quote it
+            raise not_understood(error) from None  # the cause may quote it
 
     async def talk(self, call: Call, ready: Callable[[], None]) -> Ending:
         """Wait until the browser comes, and hold the call until one side ends it.
@@ -132,23 +124,6 @@ class Peer:
         self._gone.set()
         self._came.set()
 
-    def _look_at(self, description: SessionDescription) -> None:
-        sound = [media for media in description.media if media.kind == "audio" and media.port]
-        if not sound:
-            raise invalid_sdp("It has no audio section.")
-        if all(codec.name.lower() != "opus" for codec in sound[0].rtp.codecs):
-            raise invalid_sdp("Its audio section has no Opus.")
-        self._channel.expected = any(media.kind == "application" for media in description.media)
-        direction = sound[0].direction or "sendrecv"
-        self.hears = direction in _SENDING
-        self.speaks = direction in _RECEIVING
-        if len(description.media) > MAX_SECTIONS:
-            raise invalid_sdp(f"It has more than {MAX_SECTIONS} sections.")
-        if sum(len(media.ice_candidates) for media in description.media) > MAX_CANDIDATES:
-            raise invalid_sdp(f"It has more than {MAX_CANDIDATES} candidates.")
-        if not (self.hears or self.speaks):
-            raise invalid_sdp("Its audio section neither sends nor receives.")
-
     async def _negotiated(self, offer: str) -> str:
         connection = self._connection
         if not self.speaks:
@@ -182,8 +157,3 @@ class Peer:
         if not self._gone.is_set():
             with anyio.move_on_after(_FAREWELL_S):
                 await self._channel.sent()
-
-
-def invalid_sdp(why: str) -> ProtocolError:
-    """The refusal of an offer."""
-    return ProtocolError(422, "invalid_sdp", f"The offer cannot be taken. {why}")

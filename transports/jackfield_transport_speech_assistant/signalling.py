@@ -25,7 +25,8 @@ from jackfield_transport_speech_assistant.book import Book, Session
 from jackfield_transport_speech_assistant.cast import DEFAULT, Cast
 from jackfield_transport_speech_assistant.ice import IceServer
 from jackfield_transport_speech_assistant.live import LiveSessions
-from jackfield_transport_speech_assistant.peer import MAX_OFFER_BYTES, Peer
+from jackfield_transport_speech_assistant.offer import MAX_OFFER_BYTES
+from jackfield_transport_speech_assistant.peer import Peer
 from jackfield_transport_speech_assistant.provider_errors import refusal_of
 from jackfield_transport_speech_assistant.reception import HEARING_HZ
 
