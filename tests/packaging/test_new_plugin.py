@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -16,6 +17,7 @@ from typing import Final
 
 import pytest
 from click.testing import CliRunner
+from websockets.sync.client import connect
 
 from jackfield.cli.commands import root
 from jackfield.plugin import KINDS, Kind
@@ -163,3 +165,18 @@ def test_the_door_that_is_written_answers(new: New, tmp_path: Path) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
     assert "Ist jemand da, Zoë?" in answer.text
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_text")
+
+
+@pytest.mark.parametrize("new", ["realtime"], indirect=True)
+def test_calls_of_its_configuration_are_the_models(new: New, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(new.site)}
+    file = str(new.folder / "jackfield.toml")
+    with (
+        ServerProcess(tmp_path, ["--port", "0", file], environment) as server,
+        connect(f"{server.url.replace('http', 'ws')}/voice", proxy=None) as socket,
+    ):
+        socket.send(json.dumps({"type": "start"}))
+        socket.send(json.dumps({"type": "text", "text": "Hello"}))
+        messages = (json.loads(each) for each in socket if isinstance(each, str))
+        finished = next(message for message in messages if message["type"] == "reply.finished")
+    assert finished["providers"] == {"realtime": NAME}
