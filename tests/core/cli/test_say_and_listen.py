@@ -40,6 +40,8 @@ use = "faster_whisper"
 options.threads = 1
 [tts]
 use = "piper"
+options.noise_scale = 0.0
+options.noise_w_scale = 0.0
 [vad]
 use = "silero"
 """
