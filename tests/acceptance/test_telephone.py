@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import shutil
 import sqlite3
+import textwrap
 from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,12 +30,17 @@ from jackfield_stt_faster_whisper import FasterWhisperOptions, FasterWhisperSTT,
 from tests.acceptance.offline import MODELS
 from tests.server_process import ServerProcess
 from tests.transports.twilio_api import TwilioApi, twilio_api
-from tests.transports.twilio_phone import ACCOUNT, FRAME_BYTES, NUMBER, TOKEN, Line, Twilio
+from tests.transports.twilio_phone import ACCOUNT, FRAME_BYTES, NUMBER, TOKEN, Line, Twilio, read_twiml
 from tests.voices import recording, words
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
-EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "speech-assistant-telephone.toml"
+ROOT: Final = Path(__file__).parents[2]
+EXAMPLE: Final = ROOT / "examples" / "speech-assistant-telephone.toml"
+PAGE: Final = ROOT / "docs" / "speech-assistant.md"
+COMMAND: Final = re.compile(r"^   ```sh\n(.*?)^   ```$", re.MULTILINE | re.DOTALL)
+"""Of a step of a list."""
+MISSING: Final = [program for program in ("curl", "openssl") if shutil.which(program) is None]
 PUBLIC_URL: Final = "https://phone.example.org"
 ENVIRONMENT: Final = {
     "PUBLIC_URL": PUBLIC_URL,
@@ -80,6 +88,13 @@ class House:
                 tasks.start_soon(line.talk)
                 yield line
                 await line.stop()
+
+    async def typed(self, command: str) -> str:
+        """Type a command into a shell, in which no proxy is needed to reach the server."""
+        command = command.replace('curl -s "$PUBLIC_URL', f'curl -s "{self.server.url}')
+        command = command.replace("http://localhost:5050", self.server.url)
+        shell = await anyio.run_process(["bash", "-c", command], env={**os.environ, **ENVIRONMENT})
+        return shell.stdout.decode()
 
     async def until_stored(self, messages: int) -> list[str]:
         """Wait until the latest conversation has so many messages in the database; gives their texts."""
@@ -184,14 +199,17 @@ async def test_a_caller_who_speaks_into_an_answer_silences_it_and_it_is_kept_as_
     assert jiwer.wer(" ".join(kept), " ".join(told[: len(kept)])) < MOST_OF_THE_VOICE
 
 
-@pytest.mark.contract("SA-44")
-async def test_the_example_calls_telephones_for_whoever_has_the_token(house: House) -> None:
-    async with httpx.AsyncClient(base_url=house.server.url) as client:
-        body = {"to": NUMBER, "scenario_id": "opening_hours"}
-        token = {"Authorization": f"Bearer {ENVIRONMENT['API_TOKEN']}"}
-        answers = [await client.post("/calls", json=body, headers=headers) for headers in ({}, token)]
+@pytest.mark.contract("SA-14", "SA-44")
+@pytest.mark.skipif(MISSING != [], reason=f"missing: apt-get install {' '.join(MISSING)}")
+async def test_the_commands_of_the_page_ask_the_webhook_and_call_a_telephone(house: House) -> None:
+    ask, dial = (textwrap.dedent(block) for block in COMMAND.findall(PAGE.read_text()))
+    asked, called, refused = [
+        await house.typed(command) for command in (ask, dial, dial.replace("$API_TOKEN", "another"))
+    ]
 
-    assert [answer.status_code for answer in answers] == [401, 201]
+    assert read_twiml(asked)[0] == "wss://phone.example.org/media-stream/default"
+    assert json.loads(called)["call_sid"]
+    assert json.loads(refused)["code"] == "not_authenticated"
     (form,) = house.api.made
     assert (form["To"], form["From"]) == (NUMBER, ENVIRONMENT["TWILIO_PHONE_NUMBER"])
     assert form["Url"].startswith(f"{PUBLIC_URL}/incoming-call/opening_hours?")
