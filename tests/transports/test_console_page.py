@@ -70,5 +70,11 @@ async def test_the_page_is_told_of_the_doors_that_there_are(served: Served) -> N
     response = await served.client.get("/console/settings.json")
     assert response.headers["cache-control"] == "no-store"
     settings = response.json()
-    assert settings["speech"] == {"mount": "/talk", "signs_in": True, "registers": False}
+    assert settings["speech"] == {
+        "mount": "/talk",
+        "signs_in": True,
+        "registers": False,
+        "signs_out": False,
+    }
+    assert not settings["identifies"]
     assert (settings["chat"], settings["missing"]) == (None, ["/other"])

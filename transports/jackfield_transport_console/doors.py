@@ -12,6 +12,7 @@ _SPEECH: Final = "/realtime/signal"
 _CHAT: Final = "/chat"
 _SIGN_IN: Final = "/token"
 _REGISTER: Final = "/register"
+_SIGN_OUT: Final = "/logout"
 
 
 class DoorInfo(TypedDict):
@@ -22,6 +23,8 @@ class DoorInfo(TypedDict):
     signs_in: bool
     """Whether `POST /token` beside it takes a name and a password."""
     registers: bool
+    signs_out: bool
+    """Whether `POST /logout` beside it takes a cookie back."""
 
 
 class PageSettings(TypedDict):
@@ -30,6 +33,8 @@ class PageSettings(TypedDict):
     title: str
     speech: DoorInfo | None
     chat: DoorInfo | None
+    identifies: bool
+    """Whether `user.json` beside the page tells who is signed in."""
     session_ids: str
     max_audio_s: float
     missing: NotRequired[list[str]]
@@ -62,5 +67,6 @@ class Posts:
                     "mount": place,
                     "signs_in": place + _SIGN_IN in self._paths,
                     "registers": place + _REGISTER in self._paths,
+                    "signs_out": place + _SIGN_OUT in self._paths,
                 }
         return None

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from jackfield import Site
 from jackfield.contracts.panel import Panel
+from jackfield.web.admission import signed_in
 from jackfield_transport_console.doors import PageSettings, Posts
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ _GUARDS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+_FRESH: Final = {**_GUARDS, "Cache-Control": "no-store"}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -80,6 +83,8 @@ class Console:
         for file in _files():
             self._add(router, "/" if file.name == INDEX else f"/{file.name}", file.serve)
         self._add(router, "/settings.json", self._settings)
+        if panel.authenticates:
+            self._add(router, "/user.json", self._user)
         return router
 
     def _add(self, router: APIRouter, path: str, endpoint: Endpoint) -> None:
@@ -96,6 +101,7 @@ class Console:
             "title": options.title,
             "speech": posts.speech(options.speech),
             "chat": posts.chat(options.chat),
+            "identifies": self._panel.authenticates,
             "session_ids": limits.session_ids,
             "max_audio_s": limits.max_audio_s,
         }
@@ -103,7 +109,13 @@ class Console:
         missing = [mount for mount, door in wanted if mount is not None and door is None]
         if missing:
             settings["missing"] = missing
-        return JSONResponse(settings, headers={**_GUARDS, "Cache-Control": "no-store"})
+        return JSONResponse(settings, headers=_FRESH)
+
+    async def _user(self, request: Request) -> Response:
+        """Say who asks: for tokens and cookies that no door of accounts explains."""
+        user = await signed_in(self._panel, request)
+        assert user is not None, "the route is there where the door names a section"
+        return JSONResponse({"id": user.subject}, headers=_FRESH)
 
 
 def _files() -> list[PageFile]:

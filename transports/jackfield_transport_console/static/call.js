@@ -6,7 +6,8 @@ const LOST_MS = 6_000;
 const CONNECT_MS = 20_000;
 const SOUND = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
 
-/** Events: "message" (detail: what the data channel said), "connected", "scenario", "over" (detail: why). */
+/** Events: "message" (detail: what the data channel said), "connected", "scenario", "over" (detail: why), "silent"
+ * when the browser plays nothing unasked, and "unsteady" and "steady" when the network goes and comes back. */
 export class LiveCall extends EventTarget {
   #mount;
   #voice;
@@ -16,6 +17,7 @@ export class LiveCall extends EventTarget {
   #microphone = null;
   #session = null;
   #over = false;
+  #unsteady = false;
   #timer = 0;
 
   constructor(mount, voice) {
@@ -131,7 +133,12 @@ export class LiveCall extends EventTarget {
   #watch() {
     const state = this.#connection.connectionState;
     if (state === "connected" || state === "disconnected") clearTimeout(this.#timer);
-    if (state === "disconnected") this.#timer = setTimeout(() => this.#stop("lost"), LOST_MS);
+    if (state === "connected" && this.#unsteady) this.dispatchEvent(new Event("steady"));
+    this.#unsteady = state === "disconnected";
+    if (this.#unsteady) {
+      this.dispatchEvent(new Event("unsteady"));
+      this.#timer = setTimeout(() => this.#stop("lost"), LOST_MS);
+    }
     if (state === "failed") this.#stop("lost");
     if (state === "closed") this.#stop("hung_up");
   }

@@ -1,7 +1,9 @@
 // Typed and recorded messages outside of calls: the form that relay_chat takes.
 
 import { ask } from "./api.js";
+import { namedProviders } from "./waterfall.js";
 
+const SOURCE = "X-Jackfield-Source";
 const RANDOM_BYTES = 16;
 
 export class Chat {
@@ -16,7 +18,7 @@ export class Chat {
     this.#user = user || randomId();
   }
 
-  /** Gives {text, audioUrl, transcript, facts}. */
+  /** Gives {text, audioUrl, transcript, by, facts}. */
   async say(text) {
     return this.#post({ message: text, type: "text" });
   }
@@ -40,6 +42,7 @@ export class Chat {
       text: body.message,
       transcript: body.transcript ?? "",
       audioUrl: body.audioUrl ? this.#own(body.audioUrl) : "",
+      by: response.headers.get(SOURCE) ?? providers(response.headers).llm ?? "",
       facts: facts(response.headers, tookMs),
     };
   }
@@ -57,12 +60,17 @@ function randomId() {
   return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
+function providers(headers) {
+  const pairs = (headers.get("X-Jackfield-Providers") ?? "").split(", ").filter(Boolean);
+  return Object.fromEntries(pairs.map((pair) => pair.split("=")));
+}
+
 function facts(headers, tookMs) {
-  const degraded = headers.get("X-Jackfield-Degraded");
   return {
     "Whole answer": `${(tookMs / 1000).toFixed(2)} s`,
-    "Answered by": headers.get("X-Jackfield-Source") ?? "",
+    Source: headers.get(SOURCE) ?? "",
+    ...namedProviders(providers(headers)),
     Cache: headers.get("X-Cache") ?? "",
-    "Did without": degraded ?? "",
+    "Did without": headers.get("X-Jackfield-Degraded") ?? "",
   };
 }

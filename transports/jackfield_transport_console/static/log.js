@@ -1,38 +1,48 @@
 // The conversation, as a list of messages. What is said is read out when it is whole, not word by word.
 
+import { announce } from "./screen.js";
+
+const NEAR_PX = 48;
+
 export class Log {
   #list;
-  #hint;
-  #spoken;
+  #follows = true;
 
-  constructor(list, hint, spoken) {
+  constructor(list) {
     this.#list = list;
-    this.#hint = hint;
-    this.#spoken = spoken;
+    list.addEventListener("scroll", () => {
+      this.#follows = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_PX;
+    });
+    new ResizeObserver(() => this.follow()).observe(list);
   }
 
-  /** Add a message of "user", "assistant" or "note"; gives it. */
-  add(who, text = "") {
-    const entry = new Entry(who, this.#spoken);
-    this.#hint.hidden = true;
-    this.#list.append(entry.element);
+  /** The last message, or null. */
+  get last() {
+    return this.#list.lastElementChild;
+  }
+
+  /** Add a message of "user", "assistant" or "note" at the end, or behind another one; gives it. */
+  add(who, text = "", behind = this.last) {
+    const entry = new Entry(who);
+    if (behind?.isConnected) behind.after(entry.element);
+    else this.#list.append(entry.element);
     entry.write(text);
     this.follow();
     return entry;
   }
 
   note(text) {
-    this.add("note", text).finish();
+    this.add("note", text).finish({ aloud: true });
   }
 
-  /** Keep the end in sight. */
+  /** Keep the end in sight, unless somebody reads what was before. */
   follow() {
-    this.#list.scrollTop = this.#list.scrollHeight;
+    if (this.#follows) this.#list.scrollTop = this.#list.scrollHeight;
   }
 
   clear() {
     this.#list.replaceChildren();
-    this.#hint.hidden = false;
+    this.#follows = true;
   }
 }
 
@@ -41,11 +51,9 @@ const NAMES = { user: "You", assistant: "Assistant", note: "" };
 class Entry {
   #who;
   #words;
-  #spoken;
 
-  constructor(who, spoken) {
+  constructor(who) {
     this.#who = who;
-    this.#spoken = spoken;
     this.element = document.createElement("li");
     this.element.className = who;
     if (NAMES[who]) this.element.append(made("span", "who", NAMES[who]));
@@ -62,12 +70,13 @@ class Entry {
     this.element.classList.add("partial");
   }
 
-  /** It will not change further; `label` says what became of it. */
-  finish(text = this.text, label = "") {
+  /** It will not change further; `label` says what became of it, `by` whose it is; `aloud` has it read out. */
+  finish({ text = this.text, label = "", by = "", aloud = false } = {}) {
     this.#words.textContent = text;
     this.element.classList.remove("partial");
-    if (label) this.element.append(made("span", "label", label));
-    this.#spoken.textContent = [NAMES[this.#who], text].filter(Boolean).join(": ");
+    const known = [label, by && `by ${by}`].filter(Boolean).join(", ");
+    if (known) this.element.append(made("span", "label", known));
+    if (aloud) announce([NAMES[this.#who], text].filter(Boolean).join(": "));
   }
 
   play(url) {

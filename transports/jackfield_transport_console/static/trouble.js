@@ -15,12 +15,23 @@ const MICROPHONE = {
   NotReadableError: "The microphone is in use by another program, or does not work.",
 };
 
+/** Ends of a call after which one may want to call again. */
+export const LOST = {
+  lost: "The connection was lost. Check this device's network, and that the server still runs.",
+  not_connected: "No connection came about. A firewall may stand between: the server can be told of a TURN server.",
+  microphone_lost: "The microphone was disconnected.",
+  shutdown: "The server stops, and the call with it.",
+};
+
 const ENDINGS = {
   hung_up: "The call is over.",
   idle: "The call ended: nobody spoke.",
   too_long: "The call ended: it had its longest time.",
   provider_lost: "The call ended: the server lost a service that it needs.",
   bad_audio: "The call ended: the server could not use the sound.",
+  lost: "The call ended: the connection was lost.",
+  not_connected: "The call did not come about.",
+  microphone_lost: "The call ended: the microphone was disconnected.",
   shutdown: "The call ended: the server stops.",
 };
 

@@ -12,31 +12,45 @@ const NAMES = {
   stt_failover: "Another recogniser took over",
   tts_failover: "Another voice took over",
   played: "Heard to the end",
+  speech_end: "End of speech",
+  spoken: "All of it spoken",
+  stored: "Stored",
 };
+
+/** What happens while the answer is heard: it takes as long as the answer is, and would dwarf the rest. */
+const LATER = ["answered", "spoken", "played", "interrupted", "stored"];
 
 export function drawWaterfall(list, stages) {
   const found = Object.entries(stages).sort((one, other) => one[1] - other[1]);
-  const from = Math.min(0, ...found.map(([, seconds]) => seconds));
-  const whole = Math.max(...found.map(([, seconds]) => seconds)) - from || 1;
+  const drawn = found.filter(([name]) => !LATER.includes(name)).map(([, seconds]) => seconds);
+  const from = Math.min(0, ...drawn);
+  const whole = Math.max(...drawn, from) - from || 1;
   let before = from;
   list.replaceChildren(...found.map(([name, seconds]) => {
-    const row = line(name, seconds, (before - from) / whole, (seconds - before) / whole);
+    const row = line(name, seconds);
+    if (LATER.includes(name)) return row;
+    row.append(bar((before - from) / whole, (seconds - before) / whole));
     before = seconds;
     return row;
   }));
 }
 
-function line(name, seconds, left, width) {
+function line(name, seconds) {
   const row = document.createElement("li");
   const label = cell("stage", NAMES[name] ?? name.replaceAll("_", " "));
-  const track = cell("track", "");
-  const bar = cell("bar", "");
-  bar.style.marginInlineStart = `${left * 100}%`; // through the object model, which the policy allows
-  bar.style.inlineSize = `max(2px, ${width * 100}%)`;
-  track.append(bar);
-  track.setAttribute("aria-hidden", "true");
-  row.append(label, track, cell("seconds", `${Math.round(seconds * 1000)} ms`));
+  row.append(label, cell("seconds", `${Math.round(seconds * 1000)} ms`));
   return row;
+}
+
+/** `left` and `width` are parts of the whole. */
+function bar(left, width) {
+  const track = cell("track", "");
+  const found = cell("bar", "");
+  found.style.marginInlineStart = `${left * 100}%`; // through the object model, which the policy allows
+  found.style.inlineSize = `max(2px, ${width * 100}%)`;
+  track.append(found);
+  track.setAttribute("aria-hidden", "true");
+  return track;
 }
 
 function cell(kind, text) {
@@ -44,6 +58,24 @@ function cell(kind, text) {
   element.className = kind;
   element.textContent = text;
   return element;
+}
+
+const PARTS = {
+  stt: "Understood by",
+  llm: "Answered by",
+  realtime: "Answered by",
+  tts: "Spoken by",
+};
+
+/** Providers by part, as facts to show. */
+export function namedProviders(providers) {
+  return Object.fromEntries(Object.entries(providers).map(([part, name]) => [PARTS[part] ?? part, name]));
+}
+
+/** Forget whose answer it was. */
+export function clearFigures() {
+  for (const list of ["waterfall", "facts"]) document.getElementById(list).replaceChildren();
+  document.getElementById("waterfall-hint").hidden = false;
 }
 
 /** Show what is known beside the stages, without what is empty. */
