@@ -188,6 +188,25 @@ def test_a_foreign_page_signs_nobody_in(cookies: TrialServer) -> None:
 
 
 @pytest.mark.contract("SA-30")
+def test_who_signs_out_gives_the_cookie_back(cookies: TrialServer) -> None:
+    register(cookies, "leaving@example.com")
+    log_in(cookies, "leaving@example.com")
+    cookies.client.cookies.clear()
+    response = cookies.client.post("/logout", headers={"Origin": PAGE})
+    name, *attributes = response.headers["set-cookie"].split("; ")
+
+    assert (response.status_code, name) == (204, 'access_token=""')
+    assert {"Max-Age=0", "Path=/", "HttpOnly", "Secure"} <= set(attributes)
+    foreign = cookies.client.post("/logout", headers={"Origin": "https://evil.example"})
+    refusal(foreign, 403, "origin_not_allowed")
+
+
+@pytest.mark.contract("SA-30")
+def test_where_there_is_no_cookie_nobody_can_sign_out(people: TrialServer) -> None:
+    assert people.client.post("/logout").status_code == 404
+
+
+@pytest.mark.contract("SA-30")
 def test_without_the_option_a_cookie_proves_nothing(
     people: TrialServer, ann: tuple[str, dict[str, str]]
 ) -> None:

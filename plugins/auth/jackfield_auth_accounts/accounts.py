@@ -87,6 +87,8 @@ class AccountsAuth:
         router = APIRouter(tags=["accounts"])
         router.add_api_route("/register", endpoints.register, methods=["POST"], **openapi.REGISTER)
         router.add_api_route("/token", endpoints.token, methods=["POST"], **openapi.TOKEN)
+        if self._options.cookie:
+            router.add_api_route("/logout", endpoints.logout, methods=["POST"], **openapi.LOGOUT)
         router.add_api_route("/users/me", endpoints.me, methods=["GET"], **openapi.ME)
         return router
 
@@ -182,6 +184,13 @@ class _Endpoints:
             raise _wrong()
         await self._by_email.take_back(login.email)
         return self._answer(self._tokens.issue(user.id))
+
+    async def logout(self, request: Request) -> Response:
+        """Take the cookie back. The token in it stays good until it expires, for whoever has kept it."""
+        await self._admit(request)
+        response = Response(status_code=HTTPStatus.NO_CONTENT, headers=_NO_STORE)
+        response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax")
+        return response
 
     async def me(self, request: Request) -> Response:
         known = await self._panel.identify(request)

@@ -89,6 +89,12 @@ TOKEN: Final[Json] = {
     },
 }
 
+LOGOUT: Final[Json] = {
+    "summary": "Sign out: take the cookie back",
+    "status_code": 204,
+    "responses": errors({403: "`origin_not_allowed`", 429: _RATE}),
+}
+
 ME: Final[Json] = {
     "summary": "Tell who one is",
     "responses": {
