@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 import anyio
-from aiortc import RTCDataChannel
+from aiortc import RTCDataChannel, RTCSctpTransport
 from aiortc.exceptions import InvalidStateError
 from pydantic import Field, TypeAdapter
 from starlette.types import Message
@@ -30,6 +30,8 @@ _MAX_TEXTS: Final = 16
 """Typed messages that wait until they were counted."""
 _MAX_WAITING_BYTES: Final = 262_144
 """What may wait for a browser that does not take it; with more, it is told nothing further."""
+
+_RECEIVE: Final = "_data_channel_receive"
 
 _NO_STORE: Final = ProtocolError(503, "store_unavailable", "The message cannot be taken now.")
 
@@ -165,3 +167,19 @@ class EventChannel:
                 self.call.mute(on=on)
             case call_commands.Stop():
                 self.call.hang_up()
+
+
+def drop_broken_texts(transport: RTCSctpTransport) -> None:
+    """Have texts dropped that are no UTF-8, by which aiortc would break the connection and fill the log.
+
+    :raises AttributeError: when this aiortc does not receive as it did.
+    """
+    receive = getattr(transport, _RECEIVE)
+
+    async def receive_text(stream: int, kind: int, data: bytes) -> None:
+        try:
+            await receive(stream, kind, data)
+        except UnicodeDecodeError:
+            logger.debug("a message of a data channel is no UTF-8")
+
+    setattr(transport, _RECEIVE, receive_text)

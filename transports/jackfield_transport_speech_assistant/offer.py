@@ -67,6 +67,7 @@ def _sound(description: SessionDescription) -> OfferedSound:
         raise invalid_sdp(f"It has more than {MAX_SECTIONS} sections.")
     if sum(len(media.ice_candidates) for media in description.media) > MAX_CANDIDATES:
         raise invalid_sdp(f"It has more than {MAX_CANDIDATES} candidates.")
+    _check_bundles(description)
     direction = sound[0].direction or "sendrecv"
     channel = any(media.kind == "application" for media in description.media)
     opus = any(codec.name.lower() == "opus" for codec in sound[0].rtp.codecs)
@@ -74,3 +75,12 @@ def _sound(description: SessionDescription) -> OfferedSound:
     if not (found.hears or found.speaks):
         raise invalid_sdp("Its audio section neither sends nor receives.")
     return found
+
+
+def _check_bundles(description: SessionDescription) -> None:
+    """Who bundles sections has each of them, and names it once: aiortc believes that without looking."""
+    kinds = ("audio", "video", "application")
+    mids = [media.rtp.muxId for media in description.media if media.kind in kinds]
+    named = [str(mid) for group in description.group if group.semantic == "BUNDLE" for mid in group.items]
+    if any(mids.count(mid) != 1 or named.count(mid) != 1 for mid in named):
+        raise invalid_sdp("It bundles what is not one of its sections.")

@@ -18,7 +18,7 @@ from aiortc import (
 
 from jackfield.contracts.call import Call, EndReason
 from jackfield.errors import ProtocolError
-from jackfield_transport_speech_assistant.channel import EventChannel
+from jackfield_transport_speech_assistant.channel import EventChannel, drop_broken_texts
 from jackfield_transport_speech_assistant.ice import IceServer
 from jackfield_transport_speech_assistant.leg import BrowserLeg
 from jackfield_transport_speech_assistant.offer import invalid_sdp, look_at, not_understood
@@ -129,6 +129,8 @@ class Peer:
         if not self.speaks:
             self._sound.direction = "recvonly"
         await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        if connection.sctp is not None:
+            drop_broken_texts(connection.sctp)
         for transceiver in connection.getTransceivers():
             if transceiver is not self._sound:  # nothing is to be received that nobody looks at
                 transceiver.direction = "inactive"
