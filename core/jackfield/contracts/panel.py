@@ -272,7 +272,7 @@ class Panel(Protocol):
     models: Sequence[str]
     """Names and aliases of the language models that a turn may ask for."""
     authenticates: bool
-    """Whether the door has a section of authentication."""
+    """Whether the door has a section of authentication, and that turns anybody away."""
     forwarding: Forwarding
 
     async def identify(self, connection: HTTPConnection) -> UserId | None:

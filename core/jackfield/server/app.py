@@ -173,11 +173,9 @@ class _Builder:
 
     def _note_sign_in(self, owner: Owner, routes: Sequence[BaseRoute]) -> None:
         """Note whether a door's routes are for those who have signed in; a section's own routes say it."""
-        for door in self._assembly.doors:
+        for door, panel in self._panels:
             if door.transport.section == owner.section:
-                auth = self._assembly.auths[door.auth] if door.auth is not None else None
-                closed = auth is not None and not auth.capabilities.lets_all_in
-                (self._guarded if closed else self._unguarded).extend(operations_of(routes))
+                (self._guarded if panel.authenticates else self._unguarded).extend(operations_of(routes))
 
     def _routers(self) -> Iterator[tuple[Owner, str, Callable[[], APIRouter]]]:
         """Every part with routes: the doors, and the sections that guard them, once a mount."""

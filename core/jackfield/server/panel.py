@@ -137,7 +137,7 @@ class DoorPanel:
         self.scenarios: Scenarios = parts.scenarios
         self.metrics: Metrics = parts.metrics
         self.models = parts.models
-        self.authenticates = auth is not None
+        self.authenticates = auth is not None and not auth.capabilities.lets_all_in
         self._origins = parts.origins
         self._mount = mount
         self._auth = auth

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fastapi import APIRouter, Request, WebSocket
 
+from jackfield import Capabilities
 from jackfield.contracts.auth import Auth, Credentials, Identity, UserId
 from jackfield.contracts.panel import Panel
 from jackfield.errors import ProtocolError, ProviderUnavailable
@@ -75,6 +78,14 @@ async def test_a_door_is_told_whether_it_authenticates_and_the_address_of_the_se
     config = {"server": {"public_url": "https://chat.example/"}, "auth": {"tokens": {"use": "trial"}}}
     async with serving(assembly(door(note, auth=auth), auths={"tokens": Tokens()}, config=config)):
         assert told == [(auth is not None, "https://chat.example")]
+
+
+async def test_a_section_that_turns_nobody_away_does_not_authenticate() -> None:
+    told: list[bool] = []
+    found = assembly(door(lambda _, panel: told.append(panel.authenticates), auth="wallets"), auths=TOKENS)
+    open_to_all = replace(found.auths["wallets"], capabilities=Capabilities(lets_all_in=True))
+    async with serving(replace(found, auths={"wallets": open_to_all})):
+        assert told == [False]
 
 
 async def test_a_door_without_authentication_knows_nobody() -> None:
