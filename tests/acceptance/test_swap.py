@@ -36,7 +36,7 @@ from tests.plugins.azure_speech_server import speech_server
 from tests.plugins.extension.mcp_trial import Notes
 from tests.plugins.http_service import Asked, Reply, serving
 from tests.plugins.llm.openai_chat import said
-from tests.plugins.realtime.openai_realtime_server import KEY as REALTIME_KEY, realtime_server
+from tests.plugins.realtime.openai_realtime_server import DEPLOYMENT, KEY as REALTIME_KEY, realtime_server
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tests.server_process import ServerProcess
@@ -210,6 +210,16 @@ SWAPS: Final = (
         "realtime",
         "openai",
         lambda services: {"base_url": services.realtime, "api_key": REALTIME_KEY},
+        talk=in_a_call,
+    ),
+    Swap(
+        "realtime",
+        "azure_openai",
+        lambda services: {
+            "endpoint": services.realtime.removesuffix("/v1"),
+            "deployment": DEPLOYMENT,
+            "api_key": REALTIME_KEY,
+        },
         talk=in_a_call,
     ),
     Swap("session", "memory"),

@@ -18,7 +18,7 @@ from jackfield_realtime_openai.calls import Calls
 from jackfield_realtime_openai.failures import connection_error
 from jackfield_realtime_openai.far_conversation import FarConversation
 from jackfield_realtime_openai.messages import said, session_update
-from jackfield_realtime_openai.options import OpenAIRealtimeOptions
+from jackfield_realtime_openai.options import RealtimeOptions
 from jackfield_realtime_openai.session import OpenAIRealtimeSession
 
 _HANG_UP_S: Final = 3.0
@@ -35,7 +35,7 @@ class OpenAIFarSession(OpenAIRealtimeSession):
         self,
         calls: Calls,
         attach: Callable[[str], Awaitable[ClientConnection]],
-        options: OpenAIRealtimeOptions,
+        options: RealtimeOptions,
         sdp: str,
         settings: RealtimeSettings,
         logger: logging.Logger,

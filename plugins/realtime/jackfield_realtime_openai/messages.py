@@ -7,7 +7,7 @@ from typing import Any, Final
 from jackfield.contracts.llm import Message
 from jackfield.contracts.realtime import RealtimeSettings
 from jackfield.contracts.tts import Voice
-from jackfield_realtime_openai.options import VOICES, OpenAIRealtimeOptions
+from jackfield_realtime_openai.options import VOICES, RealtimeOptions
 
 RATE_HZ: Final = 24_000
 """The one rate of `audio/pcm`."""
@@ -16,7 +16,7 @@ ClientEvent = dict[str, Any]
 
 
 def session_update(
-    options: OpenAIRealtimeOptions,
+    options: RealtimeOptions,
     settings: RealtimeSettings,
     *,
     keep_voice: bool = False,
@@ -28,7 +28,7 @@ def session_update(
 
 
 def session_object(
-    options: OpenAIRealtimeOptions,
+    options: RealtimeOptions,
     settings: RealtimeSettings,
     *,
     keep_voice: bool = False,
@@ -67,7 +67,7 @@ def session_object(
     return session | options.extra_session
 
 
-def voice_name(options: OpenAIRealtimeOptions, voice: Voice) -> str:
+def voice_name(options: RealtimeOptions, voice: Voice) -> str:
     """The service's voice for the one that is meant."""
     if voice.name in VOICES:
         return voice.name
@@ -99,14 +99,14 @@ def truncate(item: str, heard_ms: int) -> ClientEvent:
     }
 
 
-def _transcription(options: OpenAIRealtimeOptions, language: str | None) -> dict[str, str] | None:
+def _transcription(options: RealtimeOptions, language: str | None) -> dict[str, str] | None:
     if options.transcription_model is None:
         return None
     told = {"language": language.split("-")[0].lower()} if language else {}
     return {"model": options.transcription_model} | told
 
 
-def _turn_detection(options: OpenAIRealtimeOptions) -> dict[str, Any]:
+def _turn_detection(options: RealtimeOptions) -> dict[str, Any]:
     common = {"type": options.turn_detection, "create_response": True, "interrupt_response": True}
     if options.turn_detection == "semantic_vad":
         return common | {"eagerness": options.eagerness}

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from jackfield.contracts.realtime import RealtimeSettings
 from jackfield.services import is_on_this_machine
-from jackfield_realtime_openai.options import OpenAIRealtimeOptions
+from jackfield_realtime_openai.options import AzureRealtimeOptions, OpenAIRealtimeOptions
 from jackfield_realtime_openai.session import OpenAIRealtimeSession
 
 _PING_S: Final = 10.0
@@ -25,10 +25,11 @@ _MOST_BYTES: Final = 16 << 20
 class OpenAIRealtime:
     """Opens sessions. An async context manager: entering reads the certificates, if there are to be any."""
 
-    def __init__(self, options: OpenAIRealtimeOptions, logger: logging.Logger) -> None:
+    def __init__(self, options: OpenAIRealtimeOptions | AzureRealtimeOptions, logger: logging.Logger) -> None:
         self._options = options
+        self._place = options.place
         self._logger = logger
-        scheme, rest = options.base_url.split("://", 1)
+        scheme, rest = self._place.base_url.split("://", 1)
         self._is_secure = scheme == "https"
         self._url = f"{'wss' if self._is_secure else 'ws'}://{rest}/realtime"
         self._tls: ssl.SSLContext | None = None
@@ -47,14 +48,14 @@ class OpenAIRealtime:
         return OpenAIRealtimeSession(self._connect, self._options, settings, self._logger)
 
     async def _connect(self) -> ClientConnection:
-        return await self._socket(f"model={quote(self._options.model)}")
+        return await self._socket(f"model={quote(self._place.model)}")
 
     async def _socket(self, query: str) -> ClientConnection:
         options = self._options
         proxy = options.proxy.get_secret_value() if options.proxy else None
         return await connect(
             f"{self._url}?{query}",
-            additional_headers=self._headers(),
+            additional_headers=self._place.headers,
             ssl=self._tls,
             proxy=proxy or (None if is_on_this_machine(self._url) else True),
             compression=None,
@@ -64,14 +65,3 @@ class OpenAIRealtime:
             close_timeout=_CLOSING_S,
             max_size=_MOST_BYTES,
         )
-
-    def _headers(self) -> dict[str, str]:
-        options = self._options
-        headers = {name: value.get_secret_value() for name, value in options.extra_headers.items()}
-        if options.api_key:
-            headers["Authorization"] = f"Bearer {options.api_key.get_secret_value()}"
-        if options.organization:
-            headers["OpenAI-Organization"] = options.organization
-        if options.project:
-            headers["OpenAI-Project"] = options.project
-        return headers

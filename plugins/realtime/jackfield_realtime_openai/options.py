@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from jackfield.services import OrBlank
-from jackfield_openai_account import AccountOptions
+from jackfield.services import OrBlank, ServiceOptions
+from jackfield_openai_account import AccountOptions, ResourceOptions
 
 VOICES: Final = (
     "alloy",
@@ -24,12 +26,18 @@ VOICES: Final = (
 """Names that the service knows."""
 
 
-class OpenAIRealtimeOptions(AccountOptions):
-    """Which model listens and speaks, and how it takes turns."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where sessions are opened, and what is said at the door."""
 
-    model: str = Field(
-        "gpt-realtime", min_length=1, description="Name of the model, as the service knows it."
-    )
+    base_url: str
+    model: str
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class RealtimeOptions(ServiceOptions):
+    """How a model listens and speaks, and how it takes turns; wherever it is."""
+
     voice: str = Field(
         "marin", min_length=1, description="Voice, where neither a name nor a gender is asked for."
     )
@@ -69,3 +77,37 @@ class OpenAIRealtimeOptions(AccountOptions):
         description="Further members of the session object, as the service's documentation has them. They "
         "win over all others.",
     )
+
+    @property
+    def _further_headers(self) -> dict[str, str]:
+        return {name: value.get_secret_value() for name, value in self.extra_headers.items()}
+
+
+class OpenAIRealtimeOptions(RealtimeOptions, AccountOptions):
+    """Options of the plugin `openai`."""
+
+    model: str = Field(
+        "gpt-realtime", min_length=1, description="Name of the model, as the service knows it."
+    )
+
+    @property
+    def place(self) -> Place:
+        """Where the model is."""
+        headers = self._further_headers
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key.get_secret_value()}"
+        if self.organization:
+            headers["OpenAI-Organization"] = self.organization
+        if self.project:
+            headers["OpenAI-Project"] = self.project
+        return Place(self.base_url, self.model, headers)
+
+
+class AzureRealtimeOptions(RealtimeOptions, ResourceOptions):
+    """Options of the plugin `azure_openai`."""
+
+    @property
+    def place(self) -> Place:
+        """Where the deployment is."""
+        headers = self._further_headers | {"api-key": self.api_key.get_secret_value()}
+        return Place(f"{self.endpoint}/openai/v1", self.deployment, headers)

@@ -29,7 +29,7 @@ from jackfield_realtime_openai.messages import (
     tool_output,
     truncate,
 )
-from jackfield_realtime_openai.options import OpenAIRealtimeOptions
+from jackfield_realtime_openai.options import RealtimeOptions
 
 _CLOSING_S: Final = 1.0
 _WIDTH_BYTES: Final = 2
@@ -45,7 +45,7 @@ class OpenAIRealtimeSession:
     def __init__(
         self,
         connect: Callable[[], Awaitable[ClientConnection]],
-        options: OpenAIRealtimeOptions,
+        options: RealtimeOptions,
         settings: RealtimeSettings,
         logger: logging.Logger,
         *,

@@ -26,6 +26,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 KEY = "sk-test-realtime-1234567890"
+DEPLOYMENT = "speech-model"
+"""Of a resource of Azure OpenAI, which the server is too."""
 RATE_HZ = 24_000
 LETTER_S = 0.05
 """What the voice takes for a character."""
@@ -68,7 +70,13 @@ class RealtimeServer:
         self.script = Script()
         self.received: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.open = 0
+
+    @property
+    def endpoint(self) -> str:
+        """The same as a resource of Azure OpenAI."""
+        return self.url.removesuffix("/v1")
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         """Events of clients of one type."""
@@ -82,10 +90,13 @@ class RealtimeServer:
     def check(self, connection: ServerConnection, request: Request) -> Response | None:
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         self.headers.append(headers)
+        self.paths.append(request.path)
         place = urlsplit(request.path)
         if self.script.refuses:
             code = "rate_limit_exceeded" if self.script.refuses == 429 else "server_error"
             return _refused(connection, self.script.refuses, code, self.script.retry_after_s)
+        if place.path.startswith("/openai/"):
+            return _check_resource(connection, request.path, headers)
         if headers.get("authorization") != f"Bearer {KEY}":
             return _refused(connection, 401, "invalid_api_key")
         if place.path != "/v1/realtime" or "model" not in parse_qs(place.query) or "openai-beta" in headers:
@@ -341,6 +352,15 @@ class Talk:
 
     def _name(self, kind: str) -> str:
         return f"{kind}_{next(self._names):04d}"
+
+
+def _check_resource(connection: ServerConnection, path: str, headers: dict[str, str]) -> Response | None:
+    """As a resource of Azure OpenAI does it."""
+    if headers.get("api-key") != KEY:
+        return _refused(connection, 401, "401")
+    if path != f"/openai/v1/realtime?model={DEPLOYMENT}" or "openai-beta" in headers:
+        return _refused(connection, 404, "DeploymentNotFound")
+    return None
 
 
 def _refused(connection: ServerConnection, status: int, code: str, retry_after_s: int = 7) -> Response:
