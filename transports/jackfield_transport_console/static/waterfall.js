@@ -12,16 +12,17 @@ const NAMES = {
   stt_failover: "Another recogniser took over",
   tts_failover: "Another voice took over",
   played: "Heard to the end",
-  speech_end: "End of speech",
   spoken: "All of it spoken",
   stored: "Stored",
 };
 
+/** From where the others are counted. */
+const ZERO = "speech_end";
 /** What happens while the answer is heard: it takes as long as the answer is, and would dwarf the rest. */
 const LATER = ["answered", "spoken", "played", "interrupted", "stored"];
 
 export function drawWaterfall(list, stages) {
-  const found = Object.entries(stages).sort((one, other) => one[1] - other[1]);
+  const found = Object.entries(stages).filter(([name]) => name !== ZERO).sort((one, other) => one[1] - other[1]);
   const drawn = found.filter(([name]) => !LATER.includes(name)).map(([, seconds]) => seconds);
   const from = Math.min(0, ...drawn);
   const whole = Math.max(...drawn, from) - from || 1;
