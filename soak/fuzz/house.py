@@ -47,6 +47,7 @@ _STAMP: Final = re.compile(r"^\d{4}-[-\d :,]+|\[req_\w+\]$")
 _MOST_LINES: Final = 40
 _PATIENCE_S: Final = 20.0
 _LOOK_S: Final = 0.25
+_PLACE_S: Final = 30.0
 
 _COMMON: Final = """
 [server]
@@ -166,8 +167,8 @@ use = "speech_assistant"
 mount = "/speech"
 [transport.options]
 connect_s = 2
-offer_s = 5
-sessions_per_user = 100
+offer_s = 20
+sessions_per_user = 20
 telephone.verify_signatures = false
 [[transport]]
 use = "speech_assistant"
@@ -175,8 +176,8 @@ mount = "/speech-people"
 auth = "people"
 [transport.options]
 connect_s = 2
-offer_s = 5
-sessions_per_user = 100
+offer_s = 20
+sessions_per_user = 20
 [[transport]]
 use = "console"
 mount = "/console"
@@ -251,6 +252,17 @@ class House:
         """What says at a mount who somebody is."""
         token = self.authorization.get(mount)
         return {"Authorization": token} if token else {}
+
+    def session(self, mount: str) -> Mapping[str, str]:
+        """Make a session at a mount, once there is place for one: what others made expires."""
+        until_s = time.monotonic() + _PLACE_S
+        while (answer := self._asked_for_session(mount)).status_code == 429 and time.monotonic() < until_s:
+            time.sleep(_LOOK_S)
+        made: dict[str, str] = answer.raise_for_status().json()
+        return {name: made[name] for name in ("session_id", "client_secret")}
+
+    def _asked_for_session(self, mount: str) -> httpx.Response:
+        return self.client.get(f"{mount}/realtime/session", headers=self.headers(mount))
 
     def troubles(self) -> list[str]:
         """What is in the logs and should not be, each kind once, and whether a server is gone."""

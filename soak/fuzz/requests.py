@@ -42,6 +42,20 @@ _TARGETS: Final[Sequence[tuple[bytes, bytes, bytes, bytes]]] = [
     (b"POST", b"/relay-wallets/auth/verify", b"application/json", b'{"message": "x", "signature": "0x00"}'),
     (b"GET", b"/relay/audio/response_x.mp3", b"text/plain", b""),
     (b"GET", b"/chat/chats?limit=5&cursor=x", b"text/plain", b""),
+    (
+        b"POST",
+        b"/speech/realtime/signal",
+        b"application/json",
+        b'{"session_id": "rs_1", "client_secret": "x"}',
+    ),
+    (b"DELETE", b"/speech/realtime/session/rs_1", b"text/plain", b""),
+    (
+        b"POST",
+        b"/speech/incoming-call/default",
+        b"application/x-www-form-urlencoded",
+        b"CallSid=CA1&From=%2B14158675309",
+    ),
+    (b"GET", b"/console/main.js", b"text/plain", b""),
     (b"GET", b"/health", b"text/plain", b""),
 ]
 _PATHS: Final = (
@@ -53,6 +67,9 @@ _PATHS: Final = (
     b"/%ff%fe",
     b"/..%2f..%2fetc/passwd",
     b"/chat/chat/%00",
+    b"/console/..%2f__init__.py",
+    b"/console/%00",
+    b"/speech/realtime/session?scenario_id=%00",
     b"\xc3\xa9",
     b"http://elsewhere/health",
     b"/pi/api/conversations/%ud800",

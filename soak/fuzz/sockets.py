@@ -51,13 +51,13 @@ class SocketFuzzer:
                 socket.send(close_frame(1000))
                 _hear_out(socket)
         except (RuntimeError, LookupError, ValueError, OSError) as error:
-            self._wrong(f"{when}, a correct conversation at {door.mount}: {error!r}")
+            self._wrong(f"{when}, a correct conversation at {door.mount}{door.path}: {error!r}")
 
     def _case(self, number: int) -> None:
         dice = Random(f"{self._seed}-{number}")
         door = DOORS[number % len(DOORS)]
         act = dice.choices(_ACTS, _WEIGHTS)[0]
-        place = f"case {number} of seed {self._seed}, {act.__name__.strip('_')} at {door.mount}"
+        place = f"case {number} of seed {self._seed}, {act.__name__.strip('_')} at {door.mount}{door.path}"
         self._findings.counts[act.__name__.strip("_")] += 1
         try:
             for message in act(self, door, dice):

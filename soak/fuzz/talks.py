@@ -105,8 +105,7 @@ def _telephone(socket: RawSocket, _text: str) -> None:
 
 
 def _session_made(house: House, mount: str) -> Talk:
-    """Sessions are for a while, and only so many: there may be no other now."""
-    house.client.get(f"{mount}/realtime/session", headers=house.headers(mount))
+    house.session(mount)
     return []
 
 

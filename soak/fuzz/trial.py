@@ -14,6 +14,7 @@ from soak.fuzz.clips import check_clips, fuzz_clips
 from soak.fuzz.document import DocumentResult, fuzz_document
 from soak.fuzz.findings import Findings
 from soak.fuzz.house import House
+from soak.fuzz.offers import fuzz_commands, fuzz_offers
 from soak.fuzz.requests import fuzz_requests
 from soak.fuzz.sockets import SocketFuzzer
 from soak.memory import Sample, Samples
@@ -24,6 +25,10 @@ _DOCUMENT_SHARE: Final = 0.25
 _SOCKETS: Final = 80
 _REQUESTS: Final = 80
 _CLIPS: Final = 28
+_OFFERS: Final = 20
+_COMMANDS: Final = 80
+_CASES: Final = _SOCKETS + _REQUESTS + _CLIPS + _OFFERS + _COMMANDS
+"""Of a round."""
 _JUDGED_MINUTES: Final = 3.0
 """A shorter trial says nothing about memory."""
 _MOST_BLOCKS: Final = 5.0
@@ -66,7 +71,7 @@ class Result:
         warm = self.samples.warm()
         if len(warm) < 2:
             return 0.0
-        return (warm[-1].blocks - warm[0].blocks) / (len(warm) - 1) / (_SOCKETS + _REQUESTS + _CLIPS)
+        return (warm[-1].blocks - warm[0].blocks) / (len(warm) - 1) / _CASES
 
     def figures(self) -> dict[str, object]:
         """Everything measured, raw, as JSON has it."""
@@ -120,6 +125,8 @@ def _run(house: House, folder: Path, result: Result) -> None:
         fuzzer.run(_cases(result.rounds, _SOCKETS))
         fuzz_requests(house, result.seed, _cases(result.rounds, _REQUESTS), findings)
         fuzz_clips(house, result.seed, _cases(result.rounds, _CLIPS), findings)
+        fuzz_offers(house, result.seed, _cases(result.rounds, _OFFERS), findings)
+        fuzz_commands(house, result.seed, _cases(result.rounds, _COMMANDS), findings)
         result.rounds += 1
         result.samples.all.append(_sample(house, at_s))
         result.say(_progress(result))

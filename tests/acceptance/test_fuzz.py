@@ -15,6 +15,7 @@ from soak.fuzz.clips import check_clips, fuzz_clips
 from soak.fuzz.document import fuzz_document
 from soak.fuzz.findings import Findings
 from soak.fuzz.house import House
+from soak.fuzz.offers import fuzz_commands, fuzz_offers
 from soak.fuzz.requests import fuzz_requests
 from soak.fuzz.sockets import SocketFuzzer
 from soak.fuzz.trial import warm_up
@@ -79,3 +80,16 @@ def test_recordings_that_are_damaged(house: House, findings: Findings) -> None:
     fuzz_clips(house, SEED, range(84), findings)
 
     assert sum(findings.counts[f"{kind} answered 422"] for kind in ("webm", "ogg", "mp4")) > 5
+
+
+def test_offers_that_are_broken(house: House, findings: Findings) -> None:
+    fuzz_offers(house, SEED, range(60), findings)
+
+    assert findings.counts["offers answered 200"] > 5
+    assert findings.counts["offers answered 422"] > 5
+
+
+def test_commands_over_the_data_channel_of_a_call(house: House, findings: Findings) -> None:
+    fuzz_commands(house, SEED, range(200), findings)
+
+    assert findings.counts["errors told"] > 20
