@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import openai
-from jackfield_openai_account.connected import Connected
 
 from jackfield.contracts.realtime import ClientSecret, RealtimeSettings
 from jackfield.errors import ProviderBadReply
+from jackfield_openai_account.connected import Connected
 from jackfield_openai_account.sdk import openai_client, provider_error
 from jackfield_realtime_openai.messages import session_object
 from jackfield_realtime_openai.options import OpenAIRealtimeOptions

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
 
 from jackfield.contracts.realtime import RealtimeOutput, RealtimePlayback
 from jackfield_realtime_openai.conversation import Conversation, ServerEvent
+from jackfield_realtime_openai.failures import told_error
+
+MOST_FAILURES: Final = 3
+"""Answers that may fail one after the other."""
 
 
 class FarConversation(Conversation):
     """Reads what is told of the sound, too."""
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, ask_again: Callable[[int], None]) -> None:
+        """`ask_again` is called with how many answers failed one after the other, where one more may do."""
         super().__init__(logger)
         self.user_speaks = False
         """Whether the service hears the user speak, and falls silent itself."""
+        self._ask_again = ask_again
+        self._failures = 0
+        """Answers that failed since one did not."""
         self._items: dict[str, list[str]] = {}
         """What is said in answers whose sound is not over."""
+        self._sounding: set[str] = set()
 
     def read(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         read = _READERS.get(event["type"])
         if read is not None:
             yield from read(self, event)
-        yield from super().read(event)
+        if event["type"] != "response.done":
+            yield from super().read(event)
+
+    def _response_done(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
+        """An answer that failed is no reason to end a call whose sound goes on without us, at first."""
+        response = event["response"]
+        status = response.get("status")
+        if status in ("failed", "cancelled") and response["id"] not in self._sounding:
+            yield from self._cleared({"response_id": response["id"]})
+        if status != "failed":
+            self._failures = 0
+            yield from super()._response_done(event)
+            return
+        error = told_error((response.get("status_details") or {}).get("error"))
+        self._failures += 1
+        if not error.retryable or self._failures > MOST_FAILURES:
+            raise error
+        self._logger.warning("the service gave no answer: %s", error)
+        self.responding = False
+        self._ask_again(self._failures)
 
     def _item_added(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         if event["item"].get("type") == "message":
@@ -33,16 +61,20 @@ class FarConversation(Conversation):
 
     def _started(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         self.has_spoken = True
+        self._sounding.add(event["response_id"])
         for item in self._items.get(event["response_id"], ()):
             yield RealtimePlayback(item, "started")
 
     def _stopped_playing(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
-        for item in self._items.pop(event["response_id"], ()):
-            yield RealtimePlayback(item, "stopped")
+        yield from self._over(event, "stopped")
 
     def _cleared(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
+        yield from self._over(event, "cleared")
+
+    def _over(self, event: ServerEvent, state: Literal["stopped", "cleared"]) -> Iterator[RealtimeOutput]:
+        self._sounding.discard(event["response_id"])
         for item in self._items.pop(event["response_id"], ()):
-            yield RealtimePlayback(item, "cleared")
+            yield RealtimePlayback(item, state)
 
     def _speech_began(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         self.user_speaks = True
@@ -54,6 +86,7 @@ class FarConversation(Conversation):
 
 
 _READERS: Final = {
+    "response.done": FarConversation._response_done,
     "response.output_item.added": FarConversation._item_added,
     "output_audio_buffer.started": FarConversation._started,
     "output_audio_buffer.stopped": FarConversation._stopped_playing,

@@ -21,6 +21,7 @@ class OpenAIFarRealtime(OpenAIRealtime):
 
     def __init__(self, options: OpenAIRealtimeOptions, logger: logging.Logger) -> None:
         super().__init__(options, logger)
+        self._account = options
         self._calls = Calls(options)
 
     async def __aenter__(self) -> Self:
@@ -37,7 +38,7 @@ class OpenAIFarRealtime(OpenAIRealtime):
             await super().__aexit__(exc_type, exc, tb)
 
     def forward_offer(self, sdp: str, settings: RealtimeSettings) -> OpenAIFarSession:
-        return OpenAIFarSession(self._calls, self._attach, self._options, sdp, settings, self._logger)
+        return OpenAIFarSession(self._calls, self._attach, self._account, sdp, settings, self._logger)
 
     async def client_secret(self, settings: RealtimeSettings, ttl_s: float) -> ClientSecret:
         return await self._calls.secret(settings, ttl_s)

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidHandshake, InvalidMessage
 
 from jackfield.contracts.realtime import RealtimeOutput, RealtimeSettings
-from jackfield.errors import ProviderError
+from jackfield.errors import ProviderError, ProviderTimedOut
 from jackfield_realtime_openai.calls import Calls
 from jackfield_realtime_openai.failures import connection_error
 from jackfield_realtime_openai.far_conversation import FarConversation
@@ -22,6 +22,8 @@ from jackfield_realtime_openai.options import RealtimeOptions
 from jackfield_realtime_openai.session import OpenAIRealtimeSession
 
 _HANG_UP_S: Final = 3.0
+_AGAIN_S: Final = 5.0
+_BACKOFF_S: Final = 0.5
 _OVER: Final = 1000
 """The code of a connection that is closed because its call ended."""
 
@@ -41,13 +43,15 @@ class OpenAIFarSession(OpenAIRealtimeSession):
         logger: logging.Logger,
     ) -> None:
         """`attach` opens the connection beside a call."""
-        super().__init__(self._attach, options, settings, logger, conversation=FarConversation(logger))
+        conversation = FarConversation(logger, self._ask_later)
+        super().__init__(self._attach, options, settings, logger, conversation=conversation)
         self._calls = calls
         self._attached = attach
         self._sdp = sdp
         self._logger = logger
         self._call = ""
         self._answer = ""
+        self._attached_again = anyio.Event()
 
     @property
     def answer(self) -> str:
@@ -83,14 +87,52 @@ class OpenAIFarSession(OpenAIRealtimeSession):
             await self._hang_up()
 
     async def _outputs(self) -> AsyncGenerator[RealtimeOutput, None]:
+        told = True
+        """Whether anything came since the connection was opened the last time."""
+        while True:
+            try:
+                async with aclosing(super()._outputs()) as outputs:
+                    async for output in outputs:
+                        told = True
+                        yield output
+            except ProviderError:
+                code = self._socket.close_code if self._socket is not None else None
+                if code == _OVER:
+                    self._call = ""  # it has ended
+                    return
+                if code is None or not told:
+                    raise
+                told = False
+                await self._attach_again()
+
+    async def _attach_again(self) -> None:
+        """Open the connection beside the call once more, which goes on meanwhile.
+
+        :raises ProviderError: when that fails.
+        """
+        self._logger.warning("the connection beside a call was lost")
         try:
-            async with aclosing(super()._outputs()) as outputs:
-                async for output in outputs:
-                    yield output
-        except ProviderError:
-            if self._socket is None or self._socket.close_code != _OVER:
-                raise
-            self._call = ""  # it has ended
+            with anyio.fail_after(_AGAIN_S):
+                self._socket = await self._attach()
+        except TimeoutError:
+            raise ProviderTimedOut("The connection beside a call was not opened again in time.") from None
+        self._conversation.responding = False
+        self._attached_again.set()
+
+    async def _write(self) -> None:
+        while True:
+            self._attached_again = anyio.Event()
+            await super()._write()  # until the connection is lost
+            await self._attached_again.wait()
+
+    def _ask_later(self, failures: int) -> None:
+        if self._tasks is not None:
+            self._tasks.start_soon(self._ask_again, _BACKOFF_S * 2 ** (failures - 1))
+
+    async def _ask_again(self, wait_s: float) -> None:
+        await anyio.sleep(wait_s)
+        if not (self._conversation.responding or self._conversation.user_speaks):
+            self._send({"type": "response.create"})
 
     async def _open(self) -> None:
         self._answer, self._call = await self._calls.begin(self._sdp, self._settings)

@@ -197,7 +197,8 @@ class OpenAIRealtimeSession:
             while True:
                 self._take_sound()
                 while self._unsent:
-                    await self._deliver(self._unsent.popleft())
+                    await self._deliver(self._unsent[0])
+                    self._unsent.popleft()
                 if not self._sound:
                     self._wanted = anyio.Event()
                     await self._wanted.wait()

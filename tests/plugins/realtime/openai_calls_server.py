@@ -20,7 +20,7 @@ from aiohttp import BodyPartReader, WSMsgType, web
 from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tests.plugins.realtime.openai_far_call import FarCall
+from tests.plugins.realtime.openai_far_call import FarCall, FarScript
 from tests.plugins.realtime.openai_realtime_server import KEY, RealtimeServer, Talk
 
 
@@ -53,6 +53,7 @@ class CallsServer(RealtimeServer):
         for call in [*getattr(self, "calls", {}).values()]:
             self._portal.call(call.ended.set)
         super().reset()
+        self.script = self.far_script = FarScript()
         self.calls: dict[str, FarCall] = {}
         self.hung_up: list[str] = []
         self.offers: list[str] = []
@@ -149,6 +150,8 @@ class CallsServer(RealtimeServer):
         assert call.talk is not None
         call.listeners.add(line)
         await line.send(json.dumps({"type": "session.created", "session": call.session}))
+        if self.far_script.greets:
+            await call.talk.greet()
         try:
             async for message in line:
                 await call.talk.take(json.loads(message))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final, Protocol
 
@@ -15,7 +16,7 @@ from anyio.abc import TaskGroup
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from tests.plugins.realtime.openai_realtime_server import RATE_HZ, RealtimeServer, Talk
+from tests.plugins.realtime.openai_realtime_server import RATE_HZ, RealtimeServer, Script, Talk
 from tests.transports.browser import tone
 
 LETTER_S: Final = 0.03
@@ -23,6 +24,16 @@ LETTER_S: Final = 0.03
 PITCH_HZ: Final = 700
 _SENDING_HZ: Final = 48_000
 _FRAME: Final = 960
+
+
+@dataclass
+class FarScript(Script):
+    """What the server is to do with calls."""
+
+    fails_for: int | None = None
+    """How many answers have the error; None for all."""
+    greets: bool = False
+    """Whether something is said to every connection beside the call."""
 
 
 class Listener(Protocol):
@@ -76,6 +87,10 @@ class FarTalk(Talk):
         else:
             await handle(event)
 
+    async def greet(self) -> None:
+        """Say something."""
+        await self._respond({"instructions": "\nHi"})
+
     async def hear(self, pcm: bytes) -> None:
         """Sound of the user."""
         self._line.heard_bytes += len(pcm)
@@ -91,6 +106,13 @@ class FarTalk(Talk):
     def _silence(self) -> None:
         if self._playing is not None:
             self._playing.cancel()
+
+    async def _answer(self, *answer: Any) -> None:
+        await super()._answer(*answer)
+        script = self._server.script
+        if isinstance(script, FarScript) and script.fails_for is not None:
+            script.fails_for -= 1
+            script.fails = script.fails if script.fails_for else None
 
     async def _speak(self, response: str, text: str) -> None:
         item: dict[str, Any] = {"id": self._name("item"), "type": "message", "role": "assistant"}

@@ -44,6 +44,7 @@ from tests.transports.browser import Browser, pitch_hz, tone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(25)]
 
+BUSY = {"type": "rate_limit_error", "code": "rate_limit_exceeded", "message": "Slow down."}
 PLAIN = RealtimeSettings(instructions="You help.")
 
 
@@ -236,6 +237,54 @@ async def test_refusals_have_their_categories(
     for told in (of_call, of_secret):
         assert KEY not in str(told.value)
         assert told.value.retry_after_s == (7.0 if status in (429, 500) else None)
+
+
+async def test_a_connection_beside_the_call_that_is_lost_is_opened_again(
+    server: CallsServer, offer: str
+) -> None:
+    server.far_script.greets = True
+    async with model(server) as built, built.forward_offer(offer, PLAIN) as session:
+        outputs = aiter(session)
+        for _ in range(2):
+            await until(outputs, "stopped")
+            server.script.drops = True
+            await session.update(RealtimeSettings("You sing."))
+        await until(outputs, "stopped")
+        await session.inject("Hello")
+        read = await until(outputs, "stopped")
+    assert "".join(each.text for each in read if isinstance(each, RealtimeText)) == "You said: Hello"
+    assert len(server.of_type("session.update")) == 2
+    assert len(server.hung_up) == 1
+
+
+async def test_a_connection_that_stays_lost_ends_the_session(server: CallsServer, offer: str) -> None:
+    async with model(server) as built, built.forward_offer(offer, PLAIN) as session:
+        server.script.drops = server.refuses_attaching = True
+        await session.inject("Hello")
+        with pytest.raises(ProviderError):
+            await until(aiter(session), "never")
+    assert len(server.hung_up) == 1
+
+
+async def test_an_answer_that_fails_is_asked_for_again(server: CallsServer, offer: str) -> None:
+    async with model(server) as built, built.forward_offer(offer, PLAIN) as session:
+        outputs = aiter(session)
+        server.script.fails, server.far_script.fails_for = BUSY, 1
+        await session.inject("Hello")
+        read = await until(outputs, "stopped")
+    assert "".join(each.text for each in read if isinstance(each, RealtimeText)) == "You said: Hello"
+
+
+async def test_answers_that_go_on_failing_end_the_session(
+    server: CallsServer, offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jackfield_realtime_openai.far_session._BACKOFF_S", 0.01)
+    async with model(server) as built, built.forward_offer(offer, PLAIN) as session:
+        server.script.fails = BUSY
+        await session.inject("Hello")
+        with pytest.raises(ProviderRateLimited):
+            await until(aiter(session), "never")
+    assert len(server.of_type("response.create")) == 4
 
 
 async def test_a_call_without_a_side_channel_is_ended(server: CallsServer, offer: str) -> None:
