@@ -125,6 +125,12 @@ class Book:
             raise ProtocolError(409, "already_signalled", "The session has had its offer.")
         return replace(session, joined=True)
 
+    async def entrust(self, session: Session, secret: str, until_s: float) -> Session:
+        """Let another secret admit to a session that nobody joined yet, until then; gives the session."""
+        session = replace(session, secret_hash=_hash(secret), until_s=until_s)
+        await self.readmit(session)
+        return session
+
     async def readmit(self, session: Session) -> None:
         """The offer could not be taken: another may be made as long as the secret is good."""
         left_s = session.until_s - self._clock()

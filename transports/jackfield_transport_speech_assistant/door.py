@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fastapi import APIRouter
 
@@ -33,12 +33,13 @@ class SpeechAssistant:
 
     def routes(self, panel: Panel) -> APIRouter:
         """:raises ConfigError: in production, when clients are told to come over plain HTTP; and when
-        something is missing that telephones need.
+        something is missing that telephones need, or the model cannot do what the options ask of it.
         """
         shared, signals = panel.sessions.shared, panel.sessions.signals
         if shared is None or signals is None:  # the loader has seen to it
             raise RuntimeError("speech_assistant needs a store with the roles shared and signals")
         self._check_public_url(panel)
+        self._check_model(panel)
         options = self._options
         cast = Cast(panel.scenarios)
         place = self._site.mount or "/"
@@ -63,3 +64,18 @@ class SpeechAssistant:
             message = f"{url} is plain HTTP, over which browsers give no microphone and secrets can be read."
             fix = "Serve HTTPS, and write server.public_url with https://."
             raise ConfigError([Problem("server.public_url", message, fix)])
+
+    def _check_model(self, panel: Panel) -> None:
+        """The speech-to-speech model has to be able to take offers, or to give keys, where it is to."""
+        wanted: list[tuple[Literal["offers", "secrets"], str, str]] = []
+        if self._options.media == "pass_through":
+            wanted.append(("offers", "media", '"pass_through"'))
+        if self._options.expose_provider_secret:
+            wanted.append(("secrets", "expose_provider_secret", "true"))
+        problems: list[Problem] = []
+        for ability, option, value in wanted:
+            if obstacle := panel.forwarding.obstacle(ability):
+                message = f"{value} needs a speech-to-speech model that can do it. {obstacle.message}"
+                problems.append(Problem(f"{self._site.section}.options.{option}", message, obstacle.fix))
+        if problems:
+            raise ConfigError(problems)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -32,6 +33,14 @@ class Joined:
 
     answer: str
     hears: bool
+
+
+class Holding(Protocol):
+    """What holds a session, its call and all."""
+
+    async def __call__(self, *, task_status: TaskStatus[Joined]) -> None:
+        """Say when the offer is answered, and return when the session is over."""
+        ...
 
 
 @dataclass(slots=True)
@@ -68,8 +77,16 @@ class LiveSessions:
         """
         if self._tasks is None:
             await peer.close()
+        return await self.begin(partial(self._hold_peer, session, request, peer, offer))
+
+    async def begin(self, hold: Holding) -> Joined:
+        """Have a session held in a task of its own; gives what that begins with.
+
+        :raises ProtocolError: 503 `server_stopping`; and whatever `hold` raises before it has begun.
+        """
+        if self._tasks is None:
             raise ProtocolError(503, "server_stopping", "The server is stopping.")
-        joined: Joined = await self._tasks.start(self._hold_peer, session, request, peer, offer)
+        joined: Joined = await self._tasks.start(hold)
         return joined
 
     async def switch(self, session: Session, scenario: str) -> None:

@@ -14,7 +14,10 @@ _SESSION: Final[Json] = {
     "required": ["session_id", "client_secret", "client_secret_expires_at", "scenario_id", "ice_servers"],
     "properties": {
         "session_id": _TEXT,
-        "client_secret": {**_TEXT, "description": "Good for one offer that is answered."},
+        "client_secret": {
+            **_TEXT,
+            "description": "Good for one offer that is answered; or a key of the provider's.",
+        },
         "client_secret_expires_at": {**_TEXT, "format": "date-time"},
         "scenario_id": _TEXT,
         "ice_servers": {
@@ -41,6 +44,13 @@ _MADE: Final = {
     429: "`rate_limited` or `too_many_sessions`",
     502: "`provider_failed`",
     503: "`store_unavailable`, or `provider_rate_limited` with `Retry-After`",
+    504: "`provider_timeout`",
+}
+
+_OFFERED: Final = {
+    502: "`provider_failed`, where the speech-to-speech model answers offers itself",
+    503: "`store_unavailable`, `too_many_calls`, `server_stopping`, or `provider_rate_limited` with "
+    "`Retry-After`",
     504: "`provider_timeout`",
 }
 
@@ -83,7 +93,7 @@ ROUTES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
         "summary": "Answer a browser's offer",
         "responses": {
             200: {
-                "description": "The answer, with every candidate of this server.",
+                "description": "The answer, with every candidate of whoever answers.",
                 "content": _json({"type": "object", "properties": {"sdp_answer": _TEXT}}),
             },
             **errors(
@@ -95,7 +105,7 @@ ROUTES: Final[Mapping[tuple[str, str], dict[str, Any]]] = {
                     409: "`already_signalled`",
                     422: "`invalid_request`, `invalid_sdp`, `invalid_client_secret` or "
                     "`voice_not_configured`",
-                    503: "`store_unavailable`, `too_many_calls` or `server_stopping`",
+                    **_OFFERED,
                 }
             ),
         },

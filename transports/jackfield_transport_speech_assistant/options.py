@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, SecretStr, field_validator
 
 from jackfield import Options
@@ -37,6 +39,16 @@ class SpeechAssistantOptions(Options):
     )
     offer_s: float = Field(600.0, ge=1, description="Seconds within which a session's offer must come.")
     sessions_per_user: int = Field(2, ge=1, le=100, description="Live sessions of a user.")
+    media: Literal["terminate", "pass_through"] = Field(
+        "terminate",
+        description="Where browsers' sound goes: to this server, or past it to the speech-to-speech model of "
+        "`[realtime]`, which has to take offers.",
+    )
+    expose_provider_secret: bool = Field(
+        False,
+        description="Whether `client_secret` is a key of the provider's, for pages that call it themselves, "
+        "past the limits of this server.",
+    )
     telephone: TelephoneOptions | None = Field(
         None,
         description="Telephone calls by way of Twilio (`pip install 'jackfield[twilio]'`); without it there "

@@ -24,10 +24,12 @@ from jackfield_transport_speech_assistant import openapi
 from jackfield_transport_speech_assistant.book import Book, Session
 from jackfield_transport_speech_assistant.cast import DEFAULT, Cast
 from jackfield_transport_speech_assistant.ice import IceServer
-from jackfield_transport_speech_assistant.live import LiveSessions
+from jackfield_transport_speech_assistant.live import Joined, LiveSessions
 from jackfield_transport_speech_assistant.offer import MAX_OFFER_BYTES
+from jackfield_transport_speech_assistant.pass_through import PassThrough
 from jackfield_transport_speech_assistant.peer import Peer
 from jackfield_transport_speech_assistant.provider_errors import refusal_of
+from jackfield_transport_speech_assistant.provider_secrets import ProviderSecrets
 from jackfield_transport_speech_assistant.reception import HEARING_HZ
 
 if TYPE_CHECKING:
@@ -85,6 +87,8 @@ class Signalling:
         self._live = live
         self._cast = cast
         self._relays = options.relays()
+        self._pass_through = PassThrough(panel, live) if options.media == "pass_through" else None
+        self._secrets = ProviderSecrets(panel, book, options.offer_s)
 
     def add_routes(self, router: APIRouter) -> None:
         """Add every route."""
@@ -116,14 +120,8 @@ class Signalling:
         session = await self._book.find(self._panel.sessions.owner(user), offer.session_id)
         session = await self._book.admit(session, offer.client_secret)
         wanted = self._request(user, session)
-        peer = Peer(
-            session.id,
-            self._own_servers(session),
-            connect_s=self._options.connect_s,
-            check=partial(self._panel.limits.check_session, wanted.conversation),
-        )
         try:
-            joined = await self._live.join(session, wanted, peer, offer.sdp)
+            joined = await self._join(session, wanted, offer.sdp)
         except ProtocolError:
             await self._book.readmit(session)
             raise
@@ -132,6 +130,17 @@ class Signalling:
             logger.warning("a browser sends no sound: it is not heard; session_id=%s", session.id)
         headers = _NO_STORE if joined.hears else {**_NO_STORE, **_DEAF}
         return JSONResponse({"sdp_answer": joined.answer}, headers=headers)
+
+    async def _join(self, session: Session, wanted: CallRequest, offer: str) -> Joined:
+        if self._pass_through is not None:
+            return await self._pass_through.join(session, wanted, offer)
+        peer = Peer(
+            session.id,
+            self._own_servers(session),
+            connect_s=self._options.connect_s,
+            check=partial(self._panel.limits.check_session, wanted.conversation),
+        )
+        return await self._live.join(session, wanted, peer, offer)
 
     async def end(self, request: Request) -> Response:
         user = await self._user(request)
@@ -143,6 +152,8 @@ class Signalling:
         scenario = self._cast.find(wanted.scenario_id)
         session, secret = await self._book.create(self._panel.sessions.owner(user), scenario)
         await self._check(user, session)
+        if self._options.expose_provider_secret:
+            session, secret = await self._secrets.give(session, self._request(user, session))
         logger.info("session started; session_id=%s scenario=%s", session.id, scenario)
         until = datetime.fromtimestamp(session.until_s, UTC).isoformat(timespec="seconds")
         servers = self._relays.ice_servers(session.user, time.time())
