@@ -82,7 +82,8 @@ async def test_a_door_is_told_whether_it_authenticates_and_the_address_of_the_se
 
 async def test_a_section_that_turns_nobody_away_does_not_authenticate() -> None:
     told: list[bool] = []
-    found = assembly(door(lambda _, panel: told.append(panel.authenticates), auth="wallets"), auths=TOKENS)
+    asks = door(lambda _, panel: told.append(panel.authenticates), auth="wallets")
+    found = assembly(asks, auths=TOKENS, config={"auth": {"wallets": {"use": "trial"}}})
     open_to_all = replace(found.auths["wallets"], capabilities=Capabilities(lets_all_in=True))
     async with serving(replace(found, auths={"wallets": open_to_all})):
         assert told == [False]
