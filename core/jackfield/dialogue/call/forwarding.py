@@ -66,7 +66,7 @@ class ForwardingService:
         self._calls.admit()
         call, talk = self._calls.make_forwarded(request)
         with self._calls.hold(call, request):
-            session = model.object.forward_offer(offer, await talk.settings())
+            session = model.object.forward_offer(offer, await talk.opening())
             async with self._entered(model, session):
                 talk.attend(session)
                 yield ForwardedCall(call, session.answer)
@@ -76,7 +76,7 @@ class ForwardingService:
         model = self._with("secrets")
         assert isinstance(model.object, GivesSecrets)
         call, talk = self._calls.make_forwarded(request)
-        settings = await talk.settings()
+        settings = await talk.opening()
         call.close()
         with anyio.move_on_after(self._settings.llm_first_seconds):
             try:

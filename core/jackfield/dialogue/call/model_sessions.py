@@ -132,10 +132,13 @@ class ModelSessions:
             return error
         return None
 
+    def for_chain(self, settings: RealtimeSettings) -> RealtimeSettings:
+        """The settings with what a chain has to know, and tells."""
+        return replace(settings, failover=Failover(self.failover_s, asked=self._asked))
+
     async def _hold_one(self, user: SessionUser, limit_s: float) -> None:
         """Hold a session until it fails; returns when it did not come about in time."""
-        failover = Failover(self.failover_s, asked=self._asked)
-        settings = replace(await user.settings(), failover=failover)
+        settings = self.for_chain(await user.settings())
         with anyio.CancelScope(deadline=anyio.current_time() + limit_s) as scope:
             async with self.model.object.session(settings) as session:
                 scope.deadline = inf

@@ -89,6 +89,10 @@ class SpeechModel:
         self._greeted = not request.greet
         self._tools_running = 0
 
+    async def opening(self) -> RealtimeSettings:
+        """What a session that is opened for it has to begin with."""
+        return self._sessions.for_chain(await self.settings())
+
     def attend(self, session: ForwardedSession) -> None:
         """Talk in a session that stands already and whose sound goes past the server. Before `run`."""
         self._forwarded = session

@@ -277,4 +277,7 @@ async def test_of_a_chain_the_next_one_answers(tmp_path: Path) -> None:
     assert house.reason == "hung_up"
     assert (await house.forwarding.client_secret(call_request(), 60)).value == "ek_1"
     assert witness.failed[0] == ("first", "ProviderUnavailable")
+    failover = second.far[0].settings.failover
+    assert failover is not None
+    assert failover.after_s == house.stage.config.call.failover_seconds
     assert len(second.secrets) == 1
