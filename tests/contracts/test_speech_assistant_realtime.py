@@ -219,7 +219,7 @@ async def test_a_connection_that_stays_lost_ends_the_call_in_order(
         await browser.say("text", text="Hello")
         await browser.until(finished(browser, "You said: Hello"))
         connections = len(model.headers)
-        model.script.drops, model.script.refuses = True, 500
+        model.script.drops, model.script.refuses, model.script.retry_after_s = True, 500, 0
         await browser.say("text", text="Are you there?")
         assert (await browser.event("ended"))["reason"] == "provider_lost"
         assert len(model.headers) == connections + 1
