@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
@@ -84,6 +85,12 @@ class EventChannel:
     def say(self, message: CallMessage) -> None:
         """Send a message."""
         self._outbox.put(message)
+
+    def close(self) -> None:
+        """Let go of the channel: nothing is sent or obeyed any more. May be called twice."""
+        if self._channel is not None:
+            self._channel.remove_all_listeners()
+            self._channel = None
 
     def finish(self) -> None:
         """Nothing more is to be told."""
@@ -174,11 +181,11 @@ def drop_broken_texts(transport: RTCSctpTransport) -> None:
 
     :raises AttributeError: when this aiortc does not receive as it did.
     """
-    receive = getattr(transport, _RECEIVE)
+    receive, transport_itself = getattr(type(transport), _RECEIVE), weakref.proxy(transport)
 
     async def receive_text(stream: int, kind: int, data: bytes) -> None:
         try:
-            await receive(stream, kind, data)
+            await receive(transport_itself, stream, kind, data)
         except UnicodeDecodeError:
             logger.debug("a message of a data channel is no UTF-8")
 

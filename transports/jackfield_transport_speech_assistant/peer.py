@@ -23,6 +23,7 @@ from jackfield_transport_speech_assistant.ice import IceServer
 from jackfield_transport_speech_assistant.leg import BrowserLeg
 from jackfield_transport_speech_assistant.offer import invalid_sdp, look_at, not_understood
 from jackfield_transport_speech_assistant.reception import Reception
+from jackfield_transport_speech_assistant.release import close, let_go_quietly
 from jackfield_transport_speech_assistant.track import VoiceTrack
 
 logger = logging.getLogger(__name__)
@@ -118,9 +119,10 @@ class Peer:
         self._closed = True
         self.leg.close()
         self._track.stop()
-        self._reception.hear = None
+        self._reception.close()
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
-            await self._connection.close()
+            await close(self._connection)
+        self._channel.close()
         self._gone.set()
         self._came.set()
 
@@ -131,6 +133,7 @@ class Peer:
         await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         if connection.sctp is not None:
             drop_broken_texts(connection.sctp)
+            let_go_quietly(connection.sctp)
         for transceiver in connection.getTransceivers():
             if transceiver is not self._sound:  # nothing is to be received that nobody looks at
                 transceiver.direction = "inactive"

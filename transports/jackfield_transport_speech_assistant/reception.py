@@ -39,8 +39,8 @@ class Reception:
     """What comes while this is None is dropped."""
 
     def __init__(self) -> None:
-        self._decoder = OpusDecoder()
-        self._resampler = Resampler(OpusDecoder.rate_hz, HEARING_HZ)
+        self._decoder: OpusDecoder | None = OpusDecoder()
+        self._resampler: Resampler | None = Resampler(OpusDecoder.rate_hz, HEARING_HZ)
         self._waiting: dict[int, bytes] = {}
         self._next: int | None = None
         self._damaged = False
@@ -70,6 +70,11 @@ class Reception:
         self._give_on()
         return False, None
 
+    def close(self) -> None:
+        """Hear nothing more, and release the memory of the decoder. May be called twice."""
+        self.hear = self._decoder = self._resampler = None
+        self._waiting.clear()
+
     def _distance(self, number: int) -> int:
         assert self._next is not None
         return (number - self._next) % _NUMBERS
@@ -81,6 +86,8 @@ class Reception:
                 self._decode(data, self.hear)
 
     def _decode(self, data: bytes, hear: Callable[[bytes], None]) -> None:
+        if self._decoder is None or self._resampler is None:
+            return
         try:
             pcm = self._resampler.feed(self._decoder.decode(data))
         except Undecodable:
