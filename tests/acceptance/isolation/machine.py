@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant
 
 from tests.acceptance.isolation import talking, twins
+from tests.acceptance.isolation.calls import SCENARIOS, Sessions, may_call
 from tests.acceptance.isolation.cast import ODD_IDS, Cast
 from tests.acceptance.isolation.doors import ALOUD, Doors
 from tests.acceptance.isolation.ledger import Talk
@@ -30,6 +31,7 @@ _SOCKETS: Final[st.SearchStrategy[Door]] = st.sampled_from(("proxy", "chat", "pi
 _LASTING: Final[st.SearchStrategy[Door]] = st.sampled_from(("chat", "pichat"))
 _ODD: Final = st.sampled_from(range(len(ODD_IDS)))
 _DROPS: Final = st.sampled_from(("leave", "vanish", "stream"))
+_DEEDS: Final = st.sampled_from(("make", "switch", "end"))
 _VOICES: Final = st.sampled_from(
     [
         {"gender": gender, "accent": accent}
@@ -55,12 +57,15 @@ class Isolation(ToldMachine):
         run = f"run{next(self.runs)}"
         self.doors = Doors(self.marks, run)
         self.cast = Cast(run, self.marks, self.everyone)
+        self.sessions = Sessions(self.doors)
         self.pages: dict[tuple[Actor, Door, TrialServer], Page] = {}
         self.cast.gather(self.replicas.server(0))
         for at, actor in enumerate(self.cast.visible):
             for step, door in enumerate(actor.doors):
                 if door != "relay":
                     self._page(self.replicas.server(at + step), actor, door)
+            if may_call(actor):
+                self.sessions.make(self.replicas.server(at), actor, "default")
 
     # What users do
 
@@ -165,6 +170,20 @@ class Isolation(ToldMachine):
     def open_a_page(self, at: int, number: int, door: Door) -> None:
         self._page(self.replicas.server(at), self.cast.of(number), door)
 
+    @move(at=_SERVERS, number=_ACTORS, which=_PLACES, deed=_DEEDS, scenario=st.sampled_from(SCENARIOS))
+    def prepare_a_call(self, at: int, number: int, which: int, deed: str, scenario: str) -> None:
+        callers = [actor for actor in self.cast.visible if may_call(actor)]
+        actor, server, gone = callers[number % len(callers)], self.replicas.server(at), None
+        held = self.sessions.of(actor)
+        if deed == "make" or not held:
+            self.sessions.make(server, actor, scenario)
+        elif deed == "switch":
+            self.sessions.switch(server, actor, [*held, None][which % (len(held) + 1)], scenario)
+        else:
+            gone = held[which % len(held)]
+            self.sessions.end(server, actor, gone)
+        self.sessions.check(self.replicas.server(at + 1), actor, gone)
+
     # What they should not do
 
     @move(at=_SERVERS, numbers=_PAIRS, which=_PLACES)
@@ -194,11 +213,14 @@ class Isolation(ToldMachine):
     @move(at=_SERVERS)
     def look_at_what_all_may_see(self, at: int) -> None:
         server = self.replicas.server(at)
-        for path in ("/metrics", "/health", "/o/c/stats"):
+        for path in ("/metrics", "/health", "/o/c/stats", "/k/settings.json"):
             self.marks.whole(None, server.client.get(path))
         for actor in (self.cast.of(0), self.cast.visible[-3]):
             stats = server.client.get(f"{actor.doors['chat']}/stats", headers=actor.headers)
             assert self.marks.whole(None, stats).status_code == 200
+        for actor in self.cast.people:
+            found = json_of(self.doors.ask(server, actor, "GET", "/k/user.json"), 200)
+            assert found == {"id": actor.user_id}
 
     @move(at=_SERVERS, number=_ACTORS)
     def kill_a_replica(self, at: int, number: int) -> None:
@@ -231,7 +253,14 @@ class Isolation(ToldMachine):
         assert talk is not None
         for attempt in attempts:
             attempt(self.doors, server, intruder, victim, self.doors.id_of(server, victim, talk))
+        if may_call(intruder):
+            self._take_sessions(at, intruder, victim)
         self._look(at + 1, victim, talk)
+
+    def _take_sessions(self, at: int, intruder: Actor, victim: Actor) -> None:
+        for session in self.sessions.of(victim):
+            self.sessions.trespass(self.replicas.server(at), intruder, victim, session)
+        self.sessions.check(self.replicas.server(at + 1), victim)
 
     # What must hold
 
@@ -242,10 +271,13 @@ class Isolation(ToldMachine):
                 assert page.drain(), f"a server closed the page of {actor.name} at {door}"
 
     def teardown(self) -> None:
-        """Read everything of everybody at every door of every replica."""
+        """Try once more to take sessions, and read everything of everybody at every door of every replica."""
         try:
             if self.failure is None:
                 with self.told():
+                    first, second, *others = filter(may_call, self.cast.visible)
+                    self._take_sessions(0, first, second)
+                    self._take_sessions(1, others[-1], first)
                     for actor in self.cast.visible:
                         self._look_at_all(actor)
         finally:
@@ -254,6 +286,7 @@ class Isolation(ToldMachine):
 
     def _look_at_all(self, actor: Actor) -> None:
         for server in self.replicas.others(0):
+            self.sessions.check(server, actor)
             for door in actor.lasting:
                 self.doors.check_list(server, actor, door)
         for at, talk in enumerate(actor.talks):
