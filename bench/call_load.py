@@ -8,7 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from statistics import quantiles
 from typing import Final
 
@@ -23,8 +23,8 @@ _PING: Final = 9
 _TWO_BYTES: Final = 126
 _EIGHT_BYTES: Final = 127
 _UPGRADE: Final = (
-    b"GET /voice HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    "GET {path} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
 
@@ -73,6 +73,11 @@ class Heard:
     lost: int = 0
     """Calls that the server ended."""
 
+    def add(self, other: Heard) -> None:
+        """Take in what was noticed another time."""
+        for name in (each.name for each in fields(self)):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def quantile_ms(self, percent: int) -> float:
         """The time to first audio that so many percent were within, in milliseconds."""
         return percentile_ms(self.first_audio_s, percent)
@@ -85,31 +90,14 @@ def percentile_ms(times_s: Sequence[float], percent: int) -> float:
     return quantiles(times_s, n=100, method="inclusive")[percent - 1] * 1000
 
 
-class Caller:
-    """One call, opened at once."""
+class Speaker:
+    """Goes through a script, and notes when it is answered. What it speaks over is for others to say."""
 
-    def __init__(self, port: int, script: Script, at: int, load: Load) -> None:
+    def __init__(self, script: Script, at: int, load: Load) -> None:
         self._script = script
         self._at = at
         self._load = load
         self._ended_s: float | None = None
-        self._behind = b""  # what the kernel did not take
-        self._buffer = b""
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_LONGEST_S)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(_UPGRADE)
-        self._read_until(b"\r\n\r\n")
-        self.socket.sendall(script.start)
-        self._read_until(b'"started"')
-        self.socket.setblocking(False)
-
-    def _read_until(self, end: bytes) -> None:
-        read = b""
-        while end not in read:
-            more = self.socket.recv(65_536)
-            if not more:
-                raise SystemExit(f"the server has ended a call: {read[-300:]!r}")
-            read += more
 
     def step(self) -> None:
         """Send what is due."""
@@ -120,13 +108,83 @@ class Caller:
             heard.turns += 1
             heard.unanswered += self._ended_s is not None
             self._ended_s = time.perf_counter()
-        data = self._behind + script.steps[at]
+        self.send(script.steps[at])
+
+    def send(self, data: bytes) -> None:
+        """Send a step of the script."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End the call."""
+        raise NotImplementedError
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an answer that begins now does so before the user has stopped."""
+        return self._ended_s is None and self._load.counts and self._at <= self._script.end_at
+
+    def heard(self, now_s: float) -> None:
+        """Sound has come."""
+        heard = self._load.heard
+        heard.sound_messages += 1
+        if self._ended_s is not None:
+            heard.first_audio_s.append(now_s - self._ended_s)
+            self._ended_s = None
+
+    def lose(self) -> None:
+        """The server has ended the call."""
+        self._load.heard.lost += 1
+        self._load.drop(self)
+
+
+class Caller(Speaker):
+    """One call over a WebSocket, opened at once."""
+
+    def __init__(
+        self,
+        port: int,
+        script: Script,
+        at: int,
+        load: Load,
+        *,
+        path: str = "/voice",
+        started: bytes = b'"started"',
+    ) -> None:
+        """`started` ends what follows the first message; empty is nothing."""
+        super().__init__(script, at, load)
+        self._behind = b""  # what the kernel did not take
+        self._buffer = b""
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=_LONGEST_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.sendall(_UPGRADE.format(path=path).encode())
+        self._read_until(b"\r\n\r\n")
+        self.socket.sendall(script.start)
+        if started:
+            self._read_until(started)
+        self.socket.setblocking(False)
+        asyncio.get_running_loop().add_reader(self.socket, self.readable)
+
+    def _read_until(self, end: bytes) -> None:
+        read = b""
+        while end not in read:
+            more = self.socket.recv(65_536)
+            if not more:
+                raise SystemExit(f"the server has ended a call: {read[-300:]!r}")
+            read += more
+
+    def send(self, data: bytes) -> None:
+        """Send messages, as `binary` and `text` make them."""
+        data = self._behind + data
         try:
             self._behind = data[self.socket.send(data) :]
         except BlockingIOError:
             self._behind = data
         except OSError:
-            self._lose()
+            self.lose()
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.socket)
+        self.socket.close()
 
     def readable(self) -> None:
         """Take what has come."""
@@ -136,7 +194,7 @@ class Caller:
         except OSError:
             more = b""
         if not more:
-            self._lose()
+            self.lose()
             return
         data = self._buffer + more
         at = 0
@@ -153,33 +211,30 @@ class Caller:
         self._buffer = data[at:]
 
     def _take(self, kind: int, payload: bytes, now_s: float) -> None:
-        heard = self._load.heard
         if kind == _BINARY:
-            heard.sound_messages += 1
-            if self._ended_s is not None:
-                heard.first_audio_s.append(now_s - self._ended_s)
-                self._ended_s = None
+            self.heard(now_s)
         elif kind == _PING:
-            self.socket.send(_message(0x8A, payload))
+            self.send(_message(0x8A, payload))
         elif kind == _CLOSE:
-            self._lose()
+            self.lose()
         else:
-            heard.other_messages += 1
-            if self._ended_s is None and self._load.counts and b'"reply.started"' in payload:
-                heard.uncalled += 1
+            self.told(payload, now_s)
 
-    def _lose(self) -> None:
-        self._load.heard.lost += 1
-        self._load.drop(self)
+    def told(self, payload: bytes, now_s: float) -> None:
+        """A text message has come."""
+        heard = self._load.heard
+        heard.other_messages += 1
+        if self.interrupted and b'"reply.started"' in payload:
+            heard.uncalled += 1
 
 
 class Load:
     """Callers of one server; open it, then let several run side by side with `run`."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self._random = random.Random(port)
-        self._slots: list[list[Caller]] = [[] for _ in range(_SLOTS)]
+        self._slots: list[list[Speaker]] = [[] for _ in range(_SLOTS)]
         self.callers = 0
         self.counts = False
         self.heard = Heard()
@@ -188,10 +243,16 @@ class Load:
         """Begin more calls; each begins somewhere in its script."""
         for _ in range(calls):
             script = scripts[self.callers % len(scripts)]
-            caller = Caller(self._port, script, self._random.randrange(len(script.steps)), self)
-            self._slots[self.callers % _SLOTS].append(caller)
-            asyncio.get_running_loop().add_reader(caller.socket, caller.readable)
-            self.callers += 1
+            self.add(Caller(self.port, script, self.anywhere(script), self))
+
+    def anywhere(self, script: Script) -> int:
+        """Give a step of a script to begin with."""
+        return self._random.randrange(len(script.steps))
+
+    def add(self, caller: Speaker) -> None:
+        """Let one more speak."""
+        self._slots[self.callers % _SLOTS].append(caller)
+        self.callers += 1
 
     def count(self, *, on: bool) -> None:
         """Begin to count, from nothing; or stop."""
@@ -204,13 +265,12 @@ class Load:
         for caller in tuple(self._slots[number % _SLOTS]):
             caller.step()
 
-    def drop(self, caller: Caller) -> None:
+    def drop(self, caller: Speaker) -> None:
         """End a call."""
         for slot in self._slots:
             if caller in slot:
                 slot.remove(caller)
-                asyncio.get_running_loop().remove_reader(caller.socket)
-                caller.socket.close()
+                caller.close()
 
     def close(self) -> None:
         """End all calls."""

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,37 @@ use = "voice_socket"
 [[transport]]
 use = "bench_pauses"
 """
+_DOORS: Final = f"""
+[server]
+log_level = "WARNING"
+public_url = "https://bench.example.org"
+[llm]
+use = "echo"
+[stt]
+use = "scripted"
+options.transcripts = ["{HEARD}"]
+[tts]
+use = "tone"
+options.character_ms = {SHORT_MS}
+[vad]
+use = "silero"
+[session]
+use = "memory"
+[limits]
+enabled = false
+[call]
+silence_ms = 200
+max_calls = 1000
+[[transport]]
+use = "voice_socket"
+[[transport]]
+use = "speech_assistant"
+mount = "/assistant"
+options.sessions_per_user = 100
+options.telephone.verify_signatures = false
+[[transport]]
+use = "bench_pauses"
+"""
 _SILERO: Final = """
 [vad]
 use = "silero"
@@ -82,10 +113,39 @@ def serve(name: str, *, silero: bool, every_s: float = 0.05) -> Iterator[CallSer
 
     Looks every so many seconds whether it listens.
     """
+    if name == FLOOR:
+        model = [str(locate("silero-vad"))] if silero else []
+        with _started(lambda _folder, port: ["-m", "bench.call_floor", str(port), *model], every_s) as server:
+            yield server
+    else:
+        with _serve_jackfield(_CONFIG + (_SILERO if silero else ""), every_s) as server:
+            yield server
+
+
+@contextmanager
+def serve_doors() -> Iterator[CallServer]:
+    """Start Jackfield with every door that takes calls, all on the same parts, with Silero."""
+    with _serve_jackfield(_DOORS, 0.05) as server:
+        yield server
+
+
+@contextmanager
+def _serve_jackfield(config: str, every_s: float) -> Iterator[CallServer]:
+    def command(folder: Path, port: int) -> list[str]:
+        file = folder / "bench.toml"
+        file.write_text(config)
+        return ["-m", "jackfield", "serve", str(file), "--port", str(port)]
+
+    with _started(command, every_s) as server:
+        yield server
+
+
+@contextmanager
+def _started(command: Callable[[Path, int], list[str]], every_s: float) -> Iterator[CallServer]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            _command(name, port, folder, silero=silero),
+            [sys.executable, *command(Path(folder), port)],
             env=_environment(),
             cwd=folder,
             stdout=subprocess.DEVNULL,
@@ -96,15 +156,6 @@ def serve(name: str, *, silero: bool, every_s: float = 0.05) -> Iterator[CallSer
         finally:
             process.terminate()
             process.wait(30)
-
-
-def _command(name: str, port: int, folder: str, *, silero: bool) -> list[str]:
-    if name == FLOOR:
-        model = [str(locate("silero-vad"))] if silero else []
-        return [sys.executable, "-m", "bench.call_floor", str(port), *model]
-    config = Path(folder, "bench.toml")
-    config.write_text(_CONFIG + (_SILERO if silero else ""))
-    return [sys.executable, "-m", "jackfield", "serve", str(config), "--port", str(port)]
 
 
 def _environment() -> Mapping[str, str]:
