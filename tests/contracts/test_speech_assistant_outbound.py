@@ -132,7 +132,7 @@ async def test_a_call_is_a_session_of_its_user_which_only_the_user_ends(
         assert await line.closed() == 1000
 
 
-@pytest.mark.contract("SA-18", "SA-39", "SA-44", "SA-45")
+@pytest.mark.contract("SA-18", "SA-44", "SA-45")
 async def test_a_call_plays_another_scenario_when_its_user_says_so(house: Telephones, api: TwilioApi) -> None:
     async with answered(house, api, "hal") as (line, call):
         session = call.request.conversation.session
