@@ -142,17 +142,17 @@ def between(sound: Samples, begin_s: float, end_s: float) -> Samples:
     return sound[int(begin_s * HEARING_HZ) : int(end_s * HEARING_HZ)]
 
 
-def transcribed(sound: Samples) -> str:
+def transcribed(*sounds: Samples) -> list[str]:
     """What somebody else would understand of it."""
     from jackfield_stt_faster_whisper import FasterWhisperOptions, make_stt
 
-    async def recognize() -> str:
+    async def recognize() -> list[str]:
         site = Site("stt", "faster_whisper", logging.getLogger(__name__))
         async with make_stt(FasterWhisperOptions(threads=1), site) as stt:
-            pcm = (sound * 32767).astype("<i2").tobytes()
-            return (await stt.recognize(pcm, TranscriptionSettings())).text
+            pcm = [(sound * 32767).astype("<i2").tobytes() for sound in sounds]
+            return [(await stt.recognize(each, TranscriptionSettings())).text for each in pcm]
 
-    return words(anyio.run(recognize))
+    return [words(text) for text in anyio.run(recognize)]
 
 
 def microphone(path: Path) -> Path:
@@ -200,13 +200,8 @@ def hold_call(page: Page) -> Call:
     return Call(*sound, first_s, shown, by)
 
 
-@pytest.fixture(scope="module")
-def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
-    """One call."""
-    missing = [name for name in MODELS if not is_fetched(name)]
-    if missing and not os.environ.get("CI"):
-        pytest.skip(f"Needs models: jackfield models fetch {' '.join(missing)}")
-    folder = tmp_path_factory.mktemp("console")
+def held(folder: Path) -> Call:
+    """One call with the starter configuration."""
     voice = microphone(folder / "microphone.wav")
     file = folder / "jackfield.toml"
     file.write_text(STARTER.read_text() + PARROT)
@@ -223,17 +218,21 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Call:
         return hold_call(page)
 
 
-def test_the_answer_to_what_is_said_into_the_microphone_is_heard_in_the_page(call: Call) -> None:
-    assert "tokyo" in transcribed(between(call.answers, 0, call.first_s + CUT_S))
-    assert call.by == "by xllamacpp"
-
-
-def test_who_speaks_into_an_answer_silences_it_and_reads_what_was_heard(call: Call) -> None:
+def test_answers_are_heard_in_the_page_until_somebody_speaks_into_them(tmp_path: Path) -> None:
+    missing = [name for name in MODELS if not is_fetched(name)]
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"Needs models: jackfield models fetch {' '.join(missing)}")
+    call = held(tmp_path)
     begin_s, end_s = call.interruption()
     silent_s, shown = call.silent_s(), words(call.shown)
-    answer = transcribed(between(call.answers, call.first_s + CUT_S, silent_s + CUT_S))
+    answer, story = transcribed(
+        between(call.answers, 0, call.first_s + CUT_S),
+        between(call.answers, call.first_s + CUT_S, silent_s + CUT_S),
+    )
 
+    assert "tokyo" in answer
+    assert call.by == "by xllamacpp"
     assert silent_s < end_s - SILENCE_S, f"{silent_s - begin_s:.2f} s after the user began"
     assert shown
     assert words(STORY).startswith(shown)
-    assert abs(len(shown.split()) - len(answer.split())) <= MOST_WORDS_LOST, (shown, answer)
+    assert abs(len(shown.split()) - len(story.split())) <= MOST_WORDS_LOST, (shown, story)

@@ -20,29 +20,31 @@ SAID: Final = "Will it rain tomorrow?"
 """What the trial recogniser hears in it, as in anything."""
 ELSEWHERE: Final = "device.example"
 """A name of this machine that browsers do not take for it."""
-PATIENCE_MS: Final = 15_000
+PATIENCE_MS: Final = 20_000
 _PEOPLE: Final = count()
-_HEARD: Final = """async () => {
+_LISTEN: Final = """() => {
+    window.heard_ms = 0;
     const context = new AudioContext();
     const meter = context.createAnalyser();
     context.createMediaStreamSource(document.getElementById("voice").srcObject).connect(meter);
     const samples = new Uint8Array(meter.fftSize);
-    for (let loud = 0; loud < 25; await new Promise((resolve) => setTimeout(resolve, 20))) {
+    setInterval(() => {
         meter.getByteTimeDomainData(samples);
-        if (Math.max(...samples) > 140) loud += 1;
-    }
+        if (Math.max(...samples) > 140) window.heard_ms += 20;
+    }, 20);
 }"""
+"""Counts for how long the voice is heard, at least."""
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser whose microphone says something as soon as it is used, and whoever asks may use it."""
+    """A browser whose microphone says something as soon as it is used."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=[
                 "--no-sandbox",
-                "--use-fake-ui-for-media-stream",
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-audio-capture={VOICE}%noloop",
                 f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
@@ -53,9 +55,10 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def visiting(browser: Browser, url: str, **options: object) -> Iterator[Page]:
-    """Open the page in a context of its own; see `opened`."""
-    context = browser.new_context(**options)  # type: ignore[arg-type]  # whatever the caller names
+def visiting(browser: Browser, url: str, *, microphone: bool = True, **options: object) -> Iterator[Page]:
+    """Open the page in a context of its own, which may use the microphone or not; see `opened`."""
+    permissions = ["microphone"] if microphone else []
+    context = browser.new_context(permissions=permissions, **options)  # type: ignore[arg-type]  # the caller's
     with opened(context, url) as page:
         yield page
     context.close()
@@ -82,7 +85,7 @@ def sign_up(page: Page) -> str:
     page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Register").click()
-    expect(page.get_by_label("Message", exact=True)).to_be_focused(timeout=PATIENCE_MS)
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
     return email
 
 
@@ -93,8 +96,9 @@ def call(page: Page) -> None:
 
 
 def begun(page: Page) -> None:
-    """Wait until the call is held."""
-    expect(page.locator("#log")).to_contain_text("The call begins.", timeout=PATIENCE_MS)
+    """Wait until the call is held, and begin to listen."""
+    expect(page.locator("#log")).to_contain_text("The call begins.")
+    page.evaluate(_LISTEN)
 
 
 def say(page: Page, text: str) -> None:
@@ -103,9 +107,9 @@ def say(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def hear(page: Page) -> None:
-    """Wait until the voice was heard for half a second."""
-    page.evaluate(_HEARD)
+def hear(page: Page, least_ms: int) -> None:
+    """Wait until the voice was heard for so long."""
+    page.wait_for_function("least_ms => window.heard_ms >= least_ms", arg=least_ms)
 
 
 def serious(page: Page) -> list[str]:

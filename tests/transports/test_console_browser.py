@@ -14,7 +14,6 @@ from tests.contracts.sign_in import PASSWORD
 from tests.contracts.speech import speaking
 from tests.transports.console import (
     CHROMIUM,
-    PATIENCE_MS,
     SAID,
     begun,
     call,
@@ -30,7 +29,9 @@ pytestmark = [
     pytest.mark.timeout(120),
     pytest.mark.skipif(CHROMIUM is None, reason="apt-get install chromium"),
 ]
-DENIED = "() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '%s')) }"
+NO_MICROPHONE = """() => {
+    navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotFoundError"));
+}"""
 
 
 def console() -> Tree:
@@ -63,8 +64,8 @@ def page(browser: Browser, server: TrialServer) -> Iterator[Page]:
 
 def test_who_speaks_into_the_microphone_reads_and_hears_the_answer(page: Page) -> None:
     call(page)
-    expect(page.locator("#log .user").first).to_contain_text(SAID, timeout=PATIENCE_MS)
-    hear(page)
+    expect(page.locator("#log .user").first).to_contain_text(SAID)
+    hear(page, 100)
     answer = page.locator("#log .assistant").first
     expect(answer).to_contain_text(f"You said: {SAID}")
     expect(answer).to_contain_text("by trial")
@@ -74,25 +75,36 @@ def test_who_speaks_into_the_microphone_reads_and_hears_the_answer(page: Page) -
     expect(page.locator("#state")).to_have_text("Ready")
 
 
-@pytest.mark.parametrize("error", ["NotAllowedError", "NotFoundError"])
-def test_without_a_microphone_one_can_call_and_type(page: Page, error: str) -> None:
-    page.evaluate(DENIED % error)
-    page.get_by_role("button", name="Call", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("microphone")
-    page.get_by_role("button", name="Call without a microphone").click()
-    begun(page)
-    expect(page.locator("#state")).to_have_text("In a call, without a microphone")
-    say(page, "Hello")
-    expect(page.locator("#log .assistant").last).to_contain_text("You said: Hello")
+@pytest.fixture
+def mute(browser: Browser, server: TrialServer) -> Iterator[Page]:
+    """The page of somebody who has signed in and called, and lets nobody use the microphone."""
+    with visiting(browser, f"{server.url}/console", microphone=False) as page:
+        sign_up(page)
+        page.get_by_role("button", name="Call", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("not allowed to use the microphone")
+        page.get_by_role("button", name="Call without a microphone").click()
+        begun(page)
+        yield page
 
 
-def test_an_answer_is_interrupted_and_the_scenario_switched(page: Page) -> None:
-    page.evaluate(DENIED % "NotAllowedError")
-    page.get_by_role("button", name="Call", exact=True).click()
-    page.get_by_role("button", name="Call without a microphone").click()
-    begun(page)
+def test_who_refuses_the_microphone_can_call_and_type(mute: Page) -> None:
+    expect(mute.locator("#state")).to_have_text("In a call, without a microphone")
+    say(mute, "Hello")
+    expect(mute.locator("#log .assistant").last).to_contain_text("You said: Hello")
+
+
+def test_a_microphone_that_is_refused_is_told_when_recording(browser: Browser, server: TrialServer) -> None:
+    with visiting(browser, f"{server.url}/console", microphone=False) as page:
+        sign_up(page)
+        page.get_by_role("button", name="Record").click()
+        expect(page.get_by_role("alert")).to_contain_text("not allowed to use the microphone")
+        expect(page.get_by_role("button", name="Call", exact=True)).to_be_enabled()
+
+
+def test_an_answer_is_interrupted_and_the_scenario_switched(mute: Page) -> None:
+    page = mute
     say(page, "a long message, " * 20)
-    hear(page)
+    hear(page, 500)
     page.get_by_role("button", name="Interrupt").click()
     expect(page.locator("#log .assistant .label").last).to_have_text("interrupted, by trial")
     words = page.locator("#log .assistant .words").last.inner_text()
@@ -125,7 +137,7 @@ def test_everything_can_be_done_with_the_keyboard(browser: Browser, server: Tria
         page.keyboard.insert_text(PASSWORD)
         for key in ("Tab", "Tab", "Enter"):
             page.keyboard.press(key)
-        expect(page.get_by_label("Message", exact=True)).to_be_focused(timeout=PATIENCE_MS)
+        expect(page.get_by_label("Message", exact=True)).to_be_focused()
         for name in ("Send", "Record", "Scenario", "Call"):
             page.keyboard.press("Tab")
             expect(page.locator(":focus")).to_have_accessible_name(name)
@@ -162,7 +174,7 @@ def test_people_who_cannot_see_or_point_can_use_it(
             say(page, text)
             expect(page.locator("#log .assistant").last).to_contain_text(f"You said: {text}".strip())
             expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
-        page.evaluate(DENIED % "NotFoundError")
+        page.evaluate(NO_MICROPHONE)
         page.get_by_role("button", name="Call", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("no microphone")
         fine(page, shots / f"long-{shot}")
