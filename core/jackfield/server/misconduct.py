@@ -53,9 +53,9 @@ class StrictWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.close_sent is not None:
             super().handle_parser_exception()
             return
-        # Before the handshake is answered there is no way to say why.
+        # Before the handshake is answered there is no way to say why, and nobody is left to answer it to.
         self.queue.put_nowait({"type": "websocket.disconnect", "code": _BROKEN_OFF, "reason": ""})
-        self.close_sent = True
+        self.close_sent = self.handshake_complete = True
         self.transport.close()
 
     def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:

@@ -96,6 +96,26 @@ async def test_a_broken_frame_before_the_handshake_is_answered_closes_the_connec
     assert troubles(caplog) == []
 
 
+async def test_whoever_hears_of_such_a_frame_need_not_answer_the_handshake(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = anyio.Event()
+
+    def patient(router: APIRouter, panel: Panel) -> None:
+        @router.websocket("/socket")
+        async def serve(socket: WebSocket) -> None:
+            await socket.receive()
+            asked.set()
+            assert (await socket.receive())["type"] == "websocket.disconnect"
+
+    async with serving(assembly(door(patient))) as served:
+        with await to_thread.run_sync(RawSocket, served.port, "/socket") as socket:
+            await asked.wait()
+            socket.send(frame(TEXT, b"x", masked=False))
+            assert await to_thread.run_sync(socket.open) is False
+    assert troubles(caplog) == []
+
+
 @pytest.mark.parametrize("headers", [{"X-Long": "a" * 9_000}, {f"X-{n}": "a" for n in range(150)}])
 async def test_a_handshake_that_is_too_large_is_answered(headers: dict[str, str]) -> None:
     def act(socket: RawSocket) -> None:
