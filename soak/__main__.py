@@ -1,9 +1,10 @@
 """Long proofs: calls and sockets that are held for minutes, calls in which everything goes wrong, stores that
 are killed, users who try to see one another, the image with packages that are fetched.
 
-    python -m soak [--only endurance chaos outages crash cluster sockets isolation fuzz image] [--minutes 10]
-                   [--calls 50] [--clients 4] [--idle 500] [--busy 100] [--events 10000] [--turns 20000]
-                   [--stores redis postgresql] [--kills 100] [--seed N] [--write]
+    python -m soak [--only endurance webrtc chaos outages crash cluster sockets isolation fuzz image]
+                   [--minutes 10] [--calls 50] [--browsers 20] [--clients 4] [--idle 500] [--busy 100]
+                   [--events 10000] [--turns 20000] [--stores redis postgresql] [--kills 100] [--seed N]
+                   [--write]
 
 The exit code is 0 when everything holds, 1 when not, 130 when Ctrl-C ended it.
 """
@@ -35,6 +36,17 @@ def endurance(arguments: argparse.Namespace) -> bool:
     if arguments.write:
         title = f"Endurance: {result.calls} calls for {result.minutes:g} minutes"
         _write("endurance", title, result.figures(), result.lines)
+    return not result.problems()
+
+
+def webrtc(arguments: argparse.Namespace) -> bool:
+    """Hold calls of browsers for minutes; says whether everything held."""
+    from soak.webrtc import endure_webrtc
+
+    result = uvloop.run(endure_webrtc(arguments.browsers, arguments.minutes, arguments.seed))
+    if arguments.write:
+        title = f"Endurance over WebRTC: {result.calls} calls for {result.minutes:g} minutes"
+        _write("webrtc", title, result.figures(), result.lines)
     return not result.problems()
 
 
@@ -112,6 +124,7 @@ def image(_arguments: argparse.Namespace) -> bool:
 
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "endurance": endurance,
+    "webrtc": webrtc,
     "chaos": disorder,
     "outages": outage,
     "crash": crashes,
@@ -135,6 +148,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to run")
     parser.add_argument("--minutes", type=float, default=10.0, help="length of trials with a duration")
     parser.add_argument("--calls", type=int, default=50, help="calls at once")
+    parser.add_argument("--browsers", type=int, default=20, help="calls at once over WebRTC")
     parser.add_argument("--idle", type=int, default=500, help="sockets that say nothing")
     parser.add_argument("--busy", type=int, default=100, help="sockets beside them that ask all the time")
     parser.add_argument("--clients", type=int, default=4, help="clients of a cluster, of each of three kinds")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final
+from typing import ClassVar, Final, Protocol
 
 import anyio
 
-from soak.line import Line, dial, text
+from soak.line import Line, dial
 from soak.witness import Tally, Witness
 
 FRAME_S: Final = 0.04
 _ANSWER_S: Final = 20.0
 """A caller who has waited for so long complains."""
-_HANG_UP_S: Final = 5.0
+HANG_UP_S: Final = 5.0
 _LIFE_S: Final = (5.0, 75.0)
 _PAUSE_S: Final = (0.3, 3.0)
 
@@ -32,8 +32,27 @@ class Manner:
     utterances: Sequence[Sequence[bytes]]
 
 
+class Wire(Protocol):
+    """What a caller talks over."""
+
+    over: anyio.Event
+    """Set when it is gone."""
+
+    def send(self, frame: bytes, /) -> None:
+        """Send sound, as the caller's manner has it."""
+        ...
+
+    def command(self, message: Mapping[str, object]) -> None:
+        """Send a JSON message."""
+        ...
+
+
 class Caller:
-    """Calls the server at `port` again and again."""
+    """Calls the server at `port` again and again; over what is for others to say."""
+
+    frame_s: ClassVar[float] = FRAME_S
+    digits: ClassVar[bool] = True
+    """Whether it presses keys."""
 
     def __init__(self, port: int, name: str, manners: Sequence[Manner], tally: Tally, seed: int) -> None:
         self._port = port
@@ -44,7 +63,7 @@ class Caller:
         self._typed = count(1)
         self._manner = manners[0]
         self._phase = ""
-        self._line: Line | None = None
+        self._line: Wire | None = None
         self._witness = Witness(tally, self._complain)
         self._next_s = 0.0
 
@@ -57,48 +76,46 @@ class Caller:
             await anyio.sleep(self._dice.uniform(0, 1))
 
     async def _call(self) -> None:
-        self._witness = witness = Witness(self._tally, self._complain)
-        line = Line(witness)
-        self._line = line
         self._phase = "dialling"
         try:
             with anyio.fail_after(_ANSWER_S):
-                await dial(self._port, line)
-                line.send(text({"type": "start", **self._manner.start, **self._conversation()}))
-                await witness.started.wait()
+                self._line = line = await self._dial()
             self._tally.counts["calls"] += 1
             self._next_s = anyio.current_time()
             with anyio.move_on_after(self._dice.uniform(*_LIFE_S)):
                 while not line.over.is_set():
-                    await self._turn(witness)
+                    await self._turn(self._witness)
                 self._complain("the server has hung up")
-            await self._hang_up(line)
+            await self._hang_up()
         except OSError as error:  # a TimeoutError too
             self._complain(f"no call began, or none ended: {error!r}")
         finally:
-            line.break_off()
+            await self._leave()
 
-    def _conversation(self) -> dict[str, object]:
-        """Half of the calls go on with the caller's earlier conversation."""
-        return {"session_id": self._name} if self._dice.random() < 0.5 else {}
+    async def _dial(self) -> Wire:
+        """Begin a call, with a witness of its own.
 
-    async def _hang_up(self, line: Line) -> None:
-        how = self._dice.choice(["stop", "close", "drop", "break off"])
+        :raises OSError: when there is none.
+        """
+        raise NotImplementedError
+
+    async def _hang_up(self) -> None:
+        """End the call in one of several ways.
+
+        :raises OSError: when the server does not let go.
+        """
+        raise NotImplementedError
+
+    async def _leave(self) -> None:
+        """Leave nothing behind, whatever has happened."""
+        raise NotImplementedError
+
+    def _hanging_up(self, ways: Sequence[str]) -> str:
+        """Choose one of the ways."""
+        how = self._dice.choice(ways)
         self._tally.counts[f"hung up by {how}"] += 1
         self._phase = f"hanging up by {how}"
-        match how:
-            case "stop":
-                line.send(text({"type": "stop"}))
-            case "close":
-                line.say_goodbye()
-            case "drop":
-                line.drop()
-            case _:
-                line.break_off()
-        with anyio.fail_after(_HANG_UP_S):
-            await line.over.wait()
-        if how == "stop" and (self._witness.ended, line.closed_with) != ("hung_up", 1000):
-            self._complain(f"ended as {self._witness.ended} with code {line.closed_with}")
+        return how
 
     async def _turn(self, witness: Witness) -> None:
         """Ask something, listen to the answer or interrupt it, and rest."""
@@ -145,12 +162,12 @@ class Caller:
 
     async def _hush(self, seconds: float) -> None:
         self._phase = "silent"
-        if self._dice.random() < 0.1:
+        if self.digits and self._dice.random() < 0.1:
             self._send({"type": "dtmf", "digit": self._dice.choice("0123456789*#")})
         muted = self._dice.random() < 0.1
         if muted:
             self._send({"type": "mute", "on": True})
-        for number in range(round(seconds / FRAME_S)):
+        for number in range(round(seconds / self.frame_s)):
             await self._frame(self._quiet(number))
         if muted:
             self._send({"type": "mute", "on": False})
@@ -161,7 +178,7 @@ class Caller:
         until_s = anyio.current_time() + _ANSWER_S
         number = 0
         while not true():
-            if may_end and self._witness.open_item is None and number * FRAME_S > 1.5:
+            if may_end and self._witness.open_item is None and number * self.frame_s > 1.5:
                 return False
             if anyio.current_time() > until_s:
                 self._complain("nothing came")
@@ -175,14 +192,53 @@ class Caller:
         return quiet[number % len(quiet)] if quiet else b""
 
     async def _frame(self, frame: bytes) -> None:
-        self._next_s += FRAME_S
+        self._next_s += self.frame_s
         await anyio.sleep(max(0.0, self._next_s - anyio.current_time()))
         if frame and self._line is not None:
             self._line.send(frame)
 
     def _send(self, message: dict[str, object]) -> None:
         if self._line is not None:
-            self._line.send(text(message))
+            self._line.command(message)
 
     def _complain(self, what: str) -> None:
         self._tally.wrong.append(f"{self._name} ({self._manner.name}, {self._phase}): {what}")
+
+
+class SocketCaller(Caller):
+    """Calls over the voice socket."""
+
+    _socket: Line | None = None
+
+    async def _dial(self) -> Wire:
+        self._witness = witness = Witness(self._tally, self._complain)
+        self._socket = line = Line(witness)
+        await dial(self._port, line)
+        line.command({"type": "start", **self._manner.start, **self._conversation()})
+        await witness.started.wait()
+        return line
+
+    def _conversation(self) -> dict[str, object]:
+        """Half of the calls go on with the caller's earlier conversation."""
+        return {"session_id": self._name} if self._dice.random() < 0.5 else {}
+
+    async def _hang_up(self) -> None:
+        line, how = self._socket, self._hanging_up(["stop", "close", "drop", "break off"])
+        assert line is not None
+        match how:
+            case "stop":
+                line.command({"type": "stop"})
+            case "close":
+                line.say_goodbye()
+            case "drop":
+                line.drop()
+            case _:
+                line.break_off()
+        with anyio.fail_after(HANG_UP_S):
+            await line.over.wait()
+        if how == "stop" and (self._witness.ended, line.closed_with) != ("hung_up", 1000):
+            self._complain(f"ended as {self._witness.ended} with code {line.closed_with}")
+
+    async def _leave(self) -> None:
+        if self._socket is not None:
+            self._socket.break_off()

@@ -1,15 +1,15 @@
-"""Endurance: fifty calls over real sockets for minutes; memory stays flat, and nothing is left behind."""
+"""Endurance: calls over real sockets for minutes; memory stays flat, and nothing is left behind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 from anyio import to_thread
 
-from soak.caller import Caller
+from soak.caller import Caller, SocketCaller
 from soak.manners import manners
 from soak.memory import Sample, Samples
 from soak.server import Holding, SoakServer, serve
@@ -84,27 +84,38 @@ class Result:
 
 
 async def endure(calls: int, minutes: float, seed: int) -> Result:
-    """Hold so many calls for so long."""
+    """Hold so many calls over the voice socket for so long."""
     result = Result(calls, minutes, seed)
     result.say(f"endurance: {calls} callers for {minutes:g} minutes, seed {seed}")
     kinds = await to_thread.run_sync(manners)
     with serve() as server:
-        await anyio.sleep(_SETTLE_S)
-        idle = await to_thread.run_sync(server.holding)
         callers = [
-            Caller(server.port, f"caller-{number}", kinds, result.tally, seed + number)
+            SocketCaller(server.port, f"caller-{number}", kinds, result.tally, seed + number)
             for number in range(calls)
         ]
-        async with anyio.create_task_group() as tasks:
-            for caller in callers:
-                tasks.start_soon(caller.run)
-            await _watch(server, result, minutes * 60)
-            tasks.cancel_scope.cancel()
-        result.server_cpu_s = server.cpu_s()
-        await anyio.sleep(_REST_S)
-        await _account(server, result, idle)
-    _judge(result)
+        await hold(server, callers, result)
     return result
+
+
+async def hold(
+    server: SoakServer,
+    callers: Sequence[Caller],
+    result: Result,
+    left: Callable[[], Mapping[str, int]] = dict,
+) -> None:
+    """Let callers call for as long as `result` says, and judge. `left` says what else is left in the end."""
+    await anyio.sleep(_SETTLE_S)
+    idle = await to_thread.run_sync(server.holding)
+    async with anyio.create_task_group() as tasks:
+        for caller in callers:
+            tasks.start_soon(caller.run)
+        await _watch(server, result, result.minutes * 60)
+        tasks.cancel_scope.cancel()
+    result.server_cpu_s = server.cpu_s()
+    await anyio.sleep(_REST_S)
+    await _account(server, result, idle)
+    result.left = {**result.left, **left()}
+    _judge(result)
 
 
 async def _watch(server: SoakServer, result: Result, seconds: float) -> None:

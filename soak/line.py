@@ -128,6 +128,10 @@ class Line(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
+    def command(self, message: Mapping[str, object]) -> None:
+        """Send a JSON message."""
+        self.send(text(message))
+
     def say_goodbye(self) -> None:
         """Close as a browser does; the server answers and closes the connection."""
         self.send(_CLOSE)

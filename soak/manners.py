@@ -41,6 +41,14 @@ def manners() -> Sequence[Manner]:
     ]
 
 
+def browser_manners() -> Sequence[Manner]:
+    """How browsers talk: packets of Opus, one each 20 ms, which are sent as they are."""
+    spoken = speech(Silero(str(locate("silero-vad"))), _UTTERANCES)
+    room = b"".join(room_noise(_ROOM_FRAMES))
+    quiet, *utterances = (OpusEncoder(_RATE_HZ).encode(pcm) for pcm in (room, *spoken))
+    return [Manner("WebRTC", {}, quiet, utterances)]
+
+
 def _format(rate_hz: int) -> dict[str, object]:
     return {"format": "pcm_s16le", "rate_hz": rate_hz}
 

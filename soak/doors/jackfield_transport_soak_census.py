@@ -25,6 +25,12 @@ _OF_CONNECTIONS: Final = (
     "jackfield_transport_pichat.audience",
     "jackfield_transport_pichat.connection",
     "jackfield_transport_smart_proxy.live",
+    "jackfield_transport_speech_assistant.",
+    "jackfield_realtime_openai.",
+    "aioice.",
+    "aiortc.",
+    "pylibsrtp",
+    "OpenSSL.",
 )
 
 
