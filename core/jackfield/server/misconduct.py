@@ -65,7 +65,12 @@ class StrictWebSocketProtocol(WebSocketsSansIOProtocol):
         """
         if self.close_sent and self.handshake_complete:
             raise ClientDisconnected
-        return super().send(message)
+        return super().send(message) if self.initial_response is None else self._refuse(message)
+
+    async def _refuse(self, message: ASGISendEvent) -> None:
+        """Go on with an answer that refuses the handshake, and note its end, which uvicorn would miss."""
+        await super().send(message)
+        self.handshake_complete = self.close_sent
 
     def _refuse_text(self) -> None:
         if self.conn.state is State.OPEN:  # else the client's own farewell has come behind it

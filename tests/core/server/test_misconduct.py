@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from jackfield.contracts.panel import Panel
+from jackfield.errors import ProtocolError
 from soak.fuzz.wire import CLOSE, TEXT, Message, RawSocket, close_frame, frame
 from tests.core.server.support import AddRoutes, assembly, door, serving
 
@@ -113,6 +114,22 @@ async def test_whoever_hears_of_such_a_frame_need_not_answer_the_handshake(
             await asked.wait()
             socket.send(frame(TEXT, b"x", masked=False))
             assert await to_thread.run_sync(socket.open) is False
+    assert troubles(caplog) == []
+
+
+async def test_a_handshake_that_a_door_refuses_at_once_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    def closed(router: APIRouter, panel: Panel) -> None:
+        @router.websocket("/socket")
+        async def serve(socket: WebSocket) -> None:
+            raise ProtocolError(403, "forbidden", "Not here.")
+
+    def knock(port: int) -> int:
+        with RawSocket(port, "/socket") as socket:
+            assert not socket.open()
+            return socket.status
+
+    async with serving(assembly(door(closed))) as served:
+        assert await to_thread.run_sync(knock, served.port) == 403
     assert troubles(caplog) == []
 
 
