@@ -263,6 +263,7 @@ async def test_the_providers_key_is_handed_out_and_opens_a_call(
 ) -> None:
     user = newcomer(generous)
     session = new_session(generous, user, scenario_id="quiz_night")
+    assert len(model.headers) == 1  # it is asked for the key, and nothing before
     secret = session["client_secret"]
     expires = datetime.fromisoformat(session["client_secret_expires_at"])
     assert 100 < (expires - datetime.now(UTC)).total_seconds() < 121
@@ -301,6 +302,24 @@ async def test_a_provider_that_gives_no_key_costs_no_session(
     model.reset()
     with ended(generous, user, new_session(generous, user)):
         pass
+
+
+@pytest.mark.contract("SA-49", "SA-51")
+async def test_who_leaves_before_there_is_a_session_has_none(
+    generous: TrialServer, model: CallsServer
+) -> None:
+    user = newcomer(generous)
+    model.stalls_s = 20
+    for _ in range(2):
+        with pytest.raises(httpx.ReadTimeout):
+            generous.client.get("/realtime/session", headers=user, timeout=0.3)
+    model.reset()
+
+    def has_place() -> bool:
+        return generous.client.get("/realtime/session", headers=user).is_success
+
+    await off_loop(has_place, "a place is free")
+    await off_loop(has_place, "the other place is free")
 
 
 @pytest.mark.contract("SA-51")

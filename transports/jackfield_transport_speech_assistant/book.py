@@ -7,9 +7,12 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Final
+
+import anyio
 
 from jackfield.contracts.session import Lease, Shared
 from jackfield.errors import ProtocolError
@@ -17,6 +20,7 @@ from jackfield.errors import ProtocolError
 LIVE_S: Final = 30.0
 """A session whose owner says nothing for so long is over."""
 _ID_BYTES: Final = 24
+_CLOSE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,20 @@ class Book:
         await self._shared.put(self._key("entry", session.id), "", ttl_s=self._offer_s)
         await self.keep(session, ttl_s=self._offer_s)
         return session, secret
+
+    @asynccontextmanager
+    async def making(self, user: str, scenario: str) -> AsyncIterator[tuple[Session, str]]:
+        """Make a session as `create` does; it is closed when what it is for comes to nothing inside.
+
+        That is also when whoever asked for it has gone: nobody else knows of it.
+        """
+        session, secret = await self.create(user, scenario)
+        try:
+            yield session, secret
+        except BaseException:
+            with anyio.move_on_after(_CLOSE_S, shield=True):
+                await self.close(session)
+            raise
 
     async def find(self, user: str, session_id: str) -> Session:
         """Give a session of the user.

@@ -9,12 +9,11 @@ from anyio.abc import TaskStatus
 
 from jackfield.contracts.call import CallRequest
 from jackfield.contracts.panel import Panel
-from jackfield.errors import ProviderError
 from jackfield_transport_speech_assistant.book import Session
 from jackfield_transport_speech_assistant.live import Joined, LiveSessions
 from jackfield_transport_speech_assistant.offer import look_at
 from jackfield_transport_speech_assistant.peer import Ending
-from jackfield_transport_speech_assistant.provider_errors import refusal_of
+from jackfield_transport_speech_assistant.provider_errors import refusals
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +32,8 @@ class PassThrough:
             `provider_failed`, 503 `provider_rate_limited`, 504 `provider_timeout`.
         """
         found = look_at(offer)
-        try:
+        with refusals():
             return await self._live.begin(partial(self._hold, session, request, offer, hears=found.hears))
-        except ProviderError as error:
-            raise refusal_of(error) from None
 
     async def _hold(
         self,

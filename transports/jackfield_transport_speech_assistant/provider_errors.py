@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from jackfield.errors import ProtocolError, ProviderError, ProviderRateLimited, ProviderTimedOut
 
 _RETRY_AFTER_S: Final = 5
 """For clients of a provider that does not say how long to wait."""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What providers fail in inside is a client's refusal: see `refusal_of`."""
+    try:
+        yield
+    except ProviderError as error:
+        raise refusal_of(error) from None
 
 
 def refusal_of(error: ProviderError) -> ProtocolError:

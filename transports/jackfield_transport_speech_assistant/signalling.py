@@ -17,7 +17,7 @@ from jackfield.contracts.auth import UserId
 from jackfield.contracts.call import CallRequest
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef
-from jackfield.errors import FieldError, ProviderError
+from jackfield.errors import FieldError
 from jackfield.web.admission import signed_in
 from jackfield.web.json_object import read_object
 from jackfield_transport_speech_assistant import openapi
@@ -28,8 +28,7 @@ from jackfield_transport_speech_assistant.live import Joined, LiveSessions
 from jackfield_transport_speech_assistant.offer import MAX_OFFER_BYTES
 from jackfield_transport_speech_assistant.pass_through import PassThrough
 from jackfield_transport_speech_assistant.peer import Peer
-from jackfield_transport_speech_assistant.provider_errors import refusal_of
-from jackfield_transport_speech_assistant.provider_secrets import ProviderSecrets
+from jackfield_transport_speech_assistant.provider_errors import refusals
 from jackfield_transport_speech_assistant.reception import HEARING_HZ
 
 if TYPE_CHECKING:
@@ -88,7 +87,6 @@ class Signalling:
         self._cast = cast
         self._relays = options.relays()
         self._pass_through = PassThrough(panel, live) if options.media == "pass_through" else None
-        self._secrets = ProviderSecrets(panel, book, options.offer_s)
 
     def add_routes(self, router: APIRouter) -> None:
         """Add every route."""
@@ -150,10 +148,8 @@ class Signalling:
 
     async def _create(self, user: UserId, wanted: Wanted) -> Response:
         scenario = self._cast.find(wanted.scenario_id)
-        session, secret = await self._book.create(self._panel.sessions.owner(user), scenario)
-        await self._check(user, session)
-        if self._options.expose_provider_secret:
-            session, secret = await self._secrets.give(session, self._request(user, session))
+        async with self._book.making(self._panel.sessions.owner(user), scenario) as made:
+            session, secret = await self._asked_for(user, *made)
         logger.info("session started; session_id=%s scenario=%s", session.id, scenario)
         until = datetime.fromtimestamp(session.until_s, UTC).isoformat(timespec="seconds")
         servers = self._relays.ice_servers(session.user, time.time())
@@ -166,17 +162,21 @@ class Signalling:
         }
         return JSONResponse(body, headers=_NO_STORE)
 
-    async def _check(self, user: UserId, session: Session) -> None:
-        """Find out whether the session's call could be answered; the session is closed where it could not.
+    async def _asked_for(self, user: UserId, session: Session, secret: str) -> tuple[Session, str]:
+        """Find out whether a new session's call would be answered; gives it with what admits to it.
+
+        Where clients get keys of the provider's, making one tells.
 
         :raises ProtocolError: 502 `provider_failed`, 503 `provider_rate_limited`, 504 `provider_timeout`,
             422 `voice_not_configured`.
         """
-        try:
-            await self._panel.calls.check(self._request(user, session))
-        except (ProtocolError, ProviderError) as error:
-            await self._book.close(session)
-            raise (refusal_of(error) if isinstance(error, ProviderError) else error) from None
+        request = self._request(user, session)
+        with refusals():
+            if not self._options.expose_provider_secret:
+                await self._panel.calls.check(request)
+                return session, secret
+            key = await self._panel.forwarding.client_secret(request, self._options.offer_s)
+        return await self._book.entrust(session, key.value, key.expires_s), key.value
 
     async def _user(self, request: Request) -> UserId:
         """Say who asks, and count it; without authentication those of one address are one user.
