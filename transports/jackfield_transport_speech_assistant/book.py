@@ -143,6 +143,20 @@ class Book:
             raise ProtocolError(409, "already_signalled", "The session has had its offer.")
         return replace(session, joined=True)
 
+    @asynccontextmanager
+    async def admitting(self, session: Session, secret: str) -> AsyncIterator[Session]:
+        """Let somebody in as `admit` does; when the offer comes to nothing inside, another may be made.
+
+        That is also when whoever made it has gone.
+        """
+        joined = await self.admit(session, secret)
+        try:
+            yield joined
+        except BaseException:
+            with anyio.move_on_after(_CLOSE_S, shield=True):
+                await self.readmit(joined)
+            raise
+
     async def entrust(self, session: Session, secret: str, until_s: float) -> Session:
         """Let another secret admit to a session that nobody joined yet, until then; gives the session."""
         session = replace(session, secret_hash=_hash(secret), until_s=until_s)
@@ -152,9 +166,8 @@ class Book:
     async def readmit(self, session: Session) -> None:
         """The offer could not be taken: another may be made as long as the secret is good."""
         left_s = session.until_s - self._clock()
-        if left_s > 0:
+        if left_s > 0 and await self.keep(replace(session, joined=False), ttl_s=left_s):
             await self._shared.put(self._key("entry", session.id), "", ttl_s=left_s)
-            await self.keep(replace(session, joined=False), ttl_s=left_s)
 
     async def keep(self, session: Session, *, ttl_s: float = LIVE_S) -> bool:
         """Hold a session longer, and write down what it is now; False when it was closed meanwhile."""

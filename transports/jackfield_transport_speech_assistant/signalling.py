@@ -116,13 +116,8 @@ class Signalling:
         user = await self._user(request)
         offer = checked(Offer, await read_object(request, _MAX_BODY_BYTES))
         session = await self._book.find(self._panel.sessions.owner(user), offer.session_id)
-        session = await self._book.admit(session, offer.client_secret)
-        wanted = self._request(user, session)
-        try:
-            joined = await self._join(session, wanted, offer.sdp)
-        except ProtocolError:
-            await self._book.readmit(session)
-            raise
+        async with self._book.admitting(session, offer.client_secret) as session:
+            joined = await self._join(session, self._request(user, session), offer.sdp)
         logger.info("session signalled; session_id=%s hears=%s", session.id, joined.hears)
         if not joined.hears:
             logger.warning("a browser sends no sound: it is not heard; session_id=%s", session.id)
