@@ -100,7 +100,7 @@ async def off_loop(wait: Callable[[], object], what: str) -> None:
 
 
 async def leave_early(
-    server: TrialServer | Replicas, model: CallsServer, path: str, *, method: str = "GET", **request: Any
+    server: TrialServer, model: CallsServer, path: str, *, method: str = "GET", **request: Any
 ) -> None:
     """Ask for something, and go while the provider works on it."""
     asked, model.stalls_s = len(model.headers), 20
@@ -255,19 +255,20 @@ async def test_a_provider_that_does_not_answer_leaves_the_secret_good(
 
 @pytest.mark.contract("SA-08", "SA-50")
 async def test_who_leaves_before_the_answer_may_come_again_with_the_same_secret(
-    past: Replicas, ann: Headers, model: CallsServer
+    generous: TrialServer, model: CallsServer
 ) -> None:
-    session = new_session(past, ann)
+    user = newcomer(generous)
+    session = new_session(generous, user)
     body = {"session_id": session["session_id"], "client_secret": session["client_secret"]}
     async with Browser() as browser:
         body["sdp"] = await browser.offer()
-        await leave_early(past, model, "/realtime/signal", method="POST", json=body, headers=ann)
+        await leave_early(generous, model, "/realtime/signal", method="POST", json=body, headers=user)
         model.reset()
         await off_loop(
-            lambda: past.client.post("/realtime/signal", json=body, headers=ann).is_success,
+            lambda: generous.client.post("/realtime/signal", json=body, headers=user).is_success,
             "the same offer is answered",
         )
-    with ended(past, ann, session):
+    with ended(generous, user, session):
         pass
 
 
