@@ -139,6 +139,20 @@ async def test_a_session_that_is_deleted_hangs_up(speech: Replicas, ann: Headers
     new_session(speech, ann)  # both places are free
 
 
+@pytest.mark.contract("SA-48")
+@pytest.mark.parametrize("speech", SIZES[:1], indirect=True)
+async def test_a_session_that_is_deleted_waits_for_no_browser(speech: Replicas, ann: Headers) -> None:
+    session = new_session(speech, ann)
+    async with Browser(channel=True) as browser:
+        signal(speech, ann, session, sdp=await browser.offer()).raise_for_status()
+    assert sockets(speech) > 0
+    began_s = time.monotonic()
+    end(speech, ann, session).raise_for_status()
+    await anyio.to_thread.run_sync(until, lambda: sockets(speech) == 0, "its sockets are closed")
+    assert time.monotonic() - began_s < 5
+    assert f"session ended; session_id={session['session_id']} reason=hung_up" in speech.output()
+
+
 @pytest.mark.contract("SA-18", "SA-39", "SA-41")
 async def test_a_running_call_plays_another_scenario_and_keeps_the_talk(
     speech: Replicas, ann: Headers

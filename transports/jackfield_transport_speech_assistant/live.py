@@ -49,6 +49,7 @@ class _Held:
 
     session: Session
     call: Call
+    hang_up: Callable[[], None]
 
 
 class LiveSessions:
@@ -128,7 +129,7 @@ class LiveSessions:
                     begun = True
                     task_status.started(Joined(answer, peer.hears))
 
-                await self.hold(session, call, lambda: peer.talk(call, ready))
+                await self.hold(session, call, lambda: peer.talk(call, ready), hang_up=peer.hang_up)
         except Exception:
             if not begun:  # then whoever sent the offer is told
                 raise
@@ -136,8 +137,17 @@ class LiveSessions:
         finally:
             await peer.close()
 
-    async def hold(self, session: Session, call: Call, talk: Callable[[], Awaitable[Ending]]) -> None:
+    async def hold(
+        self,
+        session: Session,
+        call: Call,
+        talk: Callable[[], Awaitable[Ending]],
+        *,
+        hang_up: Callable[[], None] | None = None,
+    ) -> None:
         """Hold a joined session while `talk` holds its call; it is closed in the end.
+
+        `hang_up` ends `talk` where hanging up the call is not enough.
 
         :raises ProtocolError: 404 `session_not_found` when it was ended meanwhile.
         """
@@ -145,7 +155,7 @@ class LiveSessions:
         try:
             if not await self._book.keep(session):
                 raise session_not_found()
-            held = _Held(session, call)
+            held = _Held(session, call, hang_up or call.hang_up)
             async with anyio.create_task_group() as tasks:
                 await tasks.start(self._obey, held)
                 tasks.start_soon(self._renew, held)
@@ -178,13 +188,13 @@ class LiveSessions:
             await anyio.sleep(_RENEW_S)
             try:
                 if not await self._book.keep(held.session):
-                    held.call.hang_up()  # it was ended, and the signal was lost
+                    held.hang_up()  # it was ended, and the signal was lost
             except StoreUnavailable as error:
                 logger.warning("a session cannot be kept in the store: %s", error)
 
     async def _do(self, held: _Held, asked: Mapping[str, Any]) -> None:
         if asked.get("hang_up"):
-            held.call.hang_up()
+            held.hang_up()
         elif isinstance(scenario := asked.get("switch"), str):
             await self._switch(held, scenario)
 

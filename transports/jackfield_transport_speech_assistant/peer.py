@@ -112,6 +112,11 @@ class Peer:
             tasks.cancel_scope.cancel()
         return reason
 
+    def hang_up(self) -> None:
+        """End the call, or the wait for its browser."""
+        self.leg.call.hang_up()
+        self._came.set()
+
     async def close(self) -> None:
         """Release everything: tracks, tasks, sockets. At once, and may be called twice."""
         if self._closed:
