@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from jackfield.contracts.auth import Credentials, Identity
+from jackfield.errors import ProviderRateLimited
 from tests.transports.switchboard import TrialCall
 from tests.transports.telephones import MOUNT, PUBLIC_URL, Telephones, telephones
 from tests.transports.twilio_api import TwilioApi, twilio_api
@@ -223,6 +224,19 @@ async def test_a_service_that_does_not_answer_is_waited_for_no_longer_than_confi
 ) -> None:
     api.hangs = True
     refused(await dial(house, "gil"), 504, "provider_timeout")
+
+
+@pytest.mark.contract("SA-33", "SA-44")
+async def test_no_telephone_rings_when_nobody_would_answer(house: Telephones, api: TwilioApi) -> None:
+    before = len(api.made)
+    house.switchboard.trouble = ProviderRateLimited("?", retry_after_s=17)
+    for _ in range(3):  # what was refused is no session, of which there may be two
+        response = await dial(house, "jan")
+        refused(response, 503, "provider_rate_limited")
+        assert response.headers["retry-after"] == "17"
+    house.switchboard.trouble = None
+    assert len(api.made) == before
+    assert (await dial(house, "jan")).status_code == 201
 
 
 @pytest.mark.contract("SA-44")

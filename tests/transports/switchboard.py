@@ -31,6 +31,7 @@ from jackfield.contracts.auth import Auth
 from jackfield.contracts.call import CallLeg, CallRequest, EndReason
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.transport import Transport
+from jackfield.errors import ProviderError
 from jackfield.plugin import Capabilities, Site
 from jackfield_transport_voice_socket import VoiceSocketOptions, make_transport
 from jackfield_transport_voice_socket.events import ServerMessage
@@ -139,11 +140,12 @@ class TrialCall:
 
 
 class Switchboard:
-    """Implements `Calls`. `refusal` is what the next call is refused with."""
+    """Implements `Calls`. `refusal` is what the next call is refused with, `trouble` what keeps from any."""
 
     def __init__(self) -> None:
         self.calls: list[TrialCall] = []
         self.refusal: ProtocolError | None = None
+        self.trouble: ProviderError | None = None
 
     @property
     def call(self) -> TrialCall:
@@ -162,7 +164,8 @@ class Switchboard:
             call.close()
 
     async def check(self, request: CallRequest) -> None:
-        """Every call can be answered."""
+        if self.trouble is not None:
+            raise self.trouble
 
 
 class _Door:

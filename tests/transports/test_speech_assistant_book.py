@@ -56,6 +56,13 @@ async def test_a_secret_admits_once(book: Book) -> None:
         await book.admit(session, secret)
 
 
+@pytest.mark.contract("SA-44")
+async def test_a_session_may_wait_longer_than_an_offer_would(book: Book, clock: Clock) -> None:
+    session, secret = await book.create("people/ann", "default", offer_s=900)
+    clock.now_s += 899
+    await book.admit(await book.find("people/ann", session.id), secret)
+
+
 @pytest.mark.contract("SA-08")
 async def test_who_was_let_in_for_nothing_may_come_again_until_the_secret_expires(
     book: Book, clock: Clock

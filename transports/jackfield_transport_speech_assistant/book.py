@@ -69,12 +69,13 @@ class Book:
         self._offer_s = offer_s
         self._clock = clock
 
-    async def create(self, user: str, scenario: str) -> tuple[Session, str]:
-        """Make a session; gives the secret that admits to it, too.
+    async def create(self, user: str, scenario: str, *, offer_s: float | None = None) -> tuple[Session, str]:
+        """Make a session; gives the secret that admits to it, too, for `offer_s` seconds.
 
         :raises ProtocolError: 429 `too_many_sessions`.
         """
-        slot, lease = await self._free_slot(user)
+        offer_s = self._offer_s if offer_s is None else offer_s
+        slot, lease = await self._free_slot(user, offer_s)
         secret = f"cs_{secrets.token_urlsafe(_ID_BYTES)}"
         now_s = self._clock()
         session = Session(
@@ -83,21 +84,23 @@ class Book:
             scenario=scenario,
             secret_hash=_hash(secret),
             made_s=now_s,
-            until_s=now_s + self._offer_s,
+            until_s=now_s + offer_s,
             slot=slot,
             token=lease.token,
         )
-        await self._shared.put(self._key("entry", session.id), "", ttl_s=self._offer_s)
-        await self.keep(session, ttl_s=self._offer_s)
+        await self._shared.put(self._key("entry", session.id), "", ttl_s=offer_s)
+        await self.keep(session, ttl_s=offer_s)
         return session, secret
 
     @asynccontextmanager
-    async def making(self, user: str, scenario: str) -> AsyncIterator[tuple[Session, str]]:
+    async def making(
+        self, user: str, scenario: str, *, offer_s: float | None = None
+    ) -> AsyncIterator[tuple[Session, str]]:
         """Make a session as `create` does; it is closed when what it is for comes to nothing inside.
 
         That is also when whoever asked for it has gone: nobody else knows of it.
         """
-        session, secret = await self.create(user, scenario)
+        session, secret = await self.create(user, scenario, offer_s=offer_s)
         try:
             yield session, secret
         except BaseException:
@@ -187,9 +190,9 @@ class Book:
         await self._shared.take(self._key("entry", session.id))
         await self._shared.release(self._lease(session))
 
-    async def _free_slot(self, user: str) -> tuple[int, Lease]:
+    async def _free_slot(self, user: str, ttl_s: float) -> tuple[int, Lease]:
         for slot in range(self._per_user):
-            lease = await self._shared.lease(self._slot_key(user, slot), ttl_s=self._offer_s)
+            lease = await self._shared.lease(self._slot_key(user, slot), ttl_s=ttl_s)
             if lease is not None:
                 return slot, lease
         detail = f"You have {self._per_user} sessions; end one of them first."

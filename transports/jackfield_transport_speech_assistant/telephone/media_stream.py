@@ -64,7 +64,7 @@ class Holder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MediaStreams:
-    """The route of streams. `holder` is None where no session of a user can have a telephone."""
+    """The route of streams."""
 
     panel: Panel
     options: TelephoneOptions
@@ -73,7 +73,7 @@ class MediaStreams:
     signatures: Signatures | None
     cast: Cast
     bad_frames: Metric
-    holder: Holder | None
+    holder: Holder
 
     async def serve(self, websocket: WebSocket, scenario: str) -> None:
         """Hold one call. What has to be refused before a word is, in the handshake."""
@@ -89,6 +89,16 @@ class MediaStreams:
             await _close(websocket, _code(error), getattr(error, "code", ""))
             raise  # so that it is counted
         await _close(websocket, code)
+
+    def request(self, party: Party, scenario: str) -> CallRequest:
+        """What the core is asked for."""
+        session = party.session or self.panel.sessions.new_session_id(party.user)
+        return CallRequest(
+            conversation=ConversationRef(self.site.mount, party.user, session),
+            transport=self.site.plugin,
+            rate_hz=RATE_HZ,
+            scenario=self.cast.played(scenario),
+        )
 
 
 @dataclass(slots=True)
@@ -119,7 +129,7 @@ class _Stream:
         self.leg = PhoneLeg(outbox, self.sid)
         async with AsyncExitStack() as stack:
             stack.callback(self.leg.close)
-            request = self._request(party, scenario)
+            request = door.request(party, scenario)
             self.call = self.leg.call = await stack.enter_async_context(
                 door.panel.calls.open(request, self.leg)
             )
@@ -128,23 +138,13 @@ class _Stream:
             raise self.offence
         return POLICY if self.gave_up else CODES_OF_REASONS[reason]
 
-    def _request(self, party: Party, scenario: str) -> CallRequest:
-        panel, site = self.door.panel, self.door.site
-        session = party.session or panel.sessions.new_session_id(party.user)
-        return CallRequest(
-            conversation=ConversationRef(site.mount, party.user, session),
-            transport=site.plugin,
-            rate_hz=RATE_HZ,
-            scenario=self.door.cast.played(scenario),
-        )
-
     async def _hold(self, party: Party, request: CallRequest, outbox: Outbox) -> EndReason:
         async def talk() -> EndReason:
             return await self._talk(outbox)
 
         session = request.conversation.session
         logger.info("telephone call began; session_id=%s scenario=%s", session, request.scenario)
-        if self.door.holder is not None and party.session:
+        if party.session:
             reason = await self.door.holder.hold(party, request, self.call, talk)
         else:
             reason = await talk()

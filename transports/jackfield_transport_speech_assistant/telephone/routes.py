@@ -9,7 +9,6 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
-import anyio
 from fastapi import APIRouter
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from jackfield.errors import FieldError, ProtocolError
 from jackfield.web.admission import signed_in
 from jackfield.web.json_object import read_object
 from jackfield_transport_speech_assistant.cast import DEFAULT, Cast
+from jackfield_transport_speech_assistant.provider_errors import refusals
 from jackfield_transport_speech_assistant.telephone.admission import Party, PhoneAdmission
 from jackfield_transport_speech_assistant.telephone.media_stream import MediaStreams
 from jackfield_transport_speech_assistant.telephone.openapi import CALLS, INCOMING_CALL
@@ -40,16 +40,15 @@ _MAX_FIELDS: Final = 200
 _MAX_CALL_BYTES: Final = 4_096
 _ANSWER_S: Final = 30.0
 """From the moment a telephone is picked up to the stream, at the most."""
-_FORGET_S: Final = 2.0
 _SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
 _NUMBER: Final = re.compile(E164)
 _PARTY: Final = "party"
 
 
 def telephone_routes(
-    panel: Panel, options: TelephoneOptions, site: Site, sessions: PhoneSessions | None = None
+    panel: Panel, options: TelephoneOptions, site: Site, sessions: PhoneSessions
 ) -> APIRouter:
-    """Make the routes. With `sessions`, calls that users make are sessions of theirs.
+    """Make the routes. Calls that users make are `sessions` of theirs.
 
     :raises ConfigError: when something that telephones need is missing.
     :raises ModuleNotFoundError: without the extra `twilio`.
@@ -70,9 +69,7 @@ def telephone_routes(
 class _Telephone:
     """What the routes do, on one panel."""
 
-    def __init__(
-        self, panel: Panel, options: TelephoneOptions, site: Site, sessions: PhoneSessions | None
-    ) -> None:
+    def __init__(self, panel: Panel, options: TelephoneOptions, site: Site, sessions: PhoneSessions) -> None:
         assert panel.sessions.shared is not None, "the plugin names the role"
         self._panel = panel
         self._options = options
@@ -125,24 +122,20 @@ class _Telephone:
         asked = body.get("scenario_id", DEFAULT)
         if not isinstance(asked, str):
             raise _invalid("scenario_id", "invalid", "This has to be the id of a scenario.")
-        sid = await self._dial(Party(user), number, self._cast.find(asked))
-        logger.info("a telephone is being called; scenario=%s", asked)
+        known = self._cast.find(asked)
+        sid = await self._dial(user, number, known)
+        logger.info("a telephone is being called; scenario=%s", known)
         return JSONResponse({"call_sid": sid}, 201)
 
-    async def _dial(self, party: Party, number: str, scenario: str) -> str:
+    async def _dial(self, user: UserId, number: str, scenario: str) -> str:
         assert self._dialler is not None
         ttl_s = self._options.calls.time_limit_s + self._options.calls.ring_s + _ANSWER_S
-        if self._sessions is not None:
-            party = await self._sessions.create(party.user, scenario, ttl_s=ttl_s)
-        try:
+        async with self._sessions.making(user, scenario, ttl_s=ttl_s) as party:
+            with refusals():  # before anybody's telephone rings for nothing
+                await self._panel.calls.check(self.streams.request(party, scenario))
             token = await self._admission.invite(party, ttl_s=ttl_s)
             webhook = f"{self._public_url}{self._mount}/incoming-call/{scenario}?{_PARTY}={token}"
             return await self._dialler.call(number, webhook)
-        except BaseException:
-            if self._sessions is not None:
-                with anyio.move_on_after(_FORGET_S, shield=True):
-                    await self._sessions.forget(party)
-            raise
 
     def _caller(self, number: str, call: str) -> UserId:
         """A caller, by a pseudonym of the number; of hidden numbers each call is another's."""

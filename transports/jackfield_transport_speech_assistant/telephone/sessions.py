@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from jackfield.contracts.auth import UserId
@@ -22,19 +24,15 @@ class PhoneSessions:
     book: Book
     live: LiveSessions
 
-    async def create(self, user: UserId, scenario: str, *, ttl_s: float) -> Party:
-        """Make a session for a call that has to begin within `ttl_s` seconds.
+    @asynccontextmanager
+    async def making(self, user: UserId, scenario: str, *, ttl_s: float) -> AsyncIterator[Party]:
+        """Make a session for a call that has to begin within `ttl_s` seconds; see `Book.making`.
 
         :raises ProtocolError: 429 `too_many_sessions`.
         """
-        session, secret = await self.book.create(self.panel.sessions.owner(user), scenario)
-        await self.book.keep(session, ttl_s=ttl_s)
-        return Party(user, session.id, secret)
-
-    async def forget(self, party: Party) -> None:
-        """There is no call."""
-        session = await self.book.find(self.panel.sessions.owner(party.user), party.session)
-        await self.book.close(session)
+        owner = self.panel.sessions.owner(user)
+        async with self.book.making(owner, scenario, offer_s=ttl_s) as (session, secret):
+            yield Party(user, session.id, secret)
 
     async def hold(self, party: Party, request: CallRequest, call: Call, talk: Talk) -> EndReason:
         """Hold a call that has begun, in the scenario that its session has come to while it rang.
