@@ -140,6 +140,7 @@ async def test_a_call_plays_another_scenario_when_its_user_says_so(house: Teleph
         async with switching(house, "hal", "Customer-Service") as socket:
             updated = {"type": "scenario.updated", "session_id": session, "scenario_id": "customer_service"}
             assert json.loads(await socket.recv()) == updated
+            await call.until_told("switch")
             assert call.told == [("switch", "customer_service")]
             async with switching(house, "eve", "default", session) as foreign:
                 assert json.loads(await foreign.recv())["code"] == "not_your_session"

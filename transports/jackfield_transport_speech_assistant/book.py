@@ -160,6 +160,14 @@ class Book:
                 await self.readmit(joined)
             raise
 
+    async def join(self, session: Session) -> Session | None:
+        """Own a session that somebody was let in to; gives it as it is by now, None when it was closed."""
+        known = await self._read(session.id)
+        if known is None:
+            return None
+        joined = replace(known, joined=True)
+        return joined if await self.keep(joined) else None
+
     async def entrust(self, session: Session, secret: str, until_s: float) -> Session:
         """Let another secret admit to a session that nobody joined yet, until then; gives the session."""
         session = replace(session, secret_hash=_hash(secret), until_s=until_s)

@@ -50,6 +50,7 @@ class _Held:
     session: Session
     call: Call
     hang_up: Callable[[], None]
+    ending: Ending = "shutdown"
 
 
 class LiveSessions:
@@ -92,11 +93,11 @@ class LiveSessions:
 
     async def switch(self, session: Session, scenario: str) -> None:
         """Ask for another scenario, wherever the call is; its channel tells what comes of it."""
+        asked = {"switch": scenario}
         if not session.joined:
             await self._book.rewrite(replace(session, scenario=scenario))
-            await self._signals.publish(session.channel, {"scenario": scenario})
-        else:
-            await self._signals.publish(session.channel, {"switch": scenario})
+            asked["scenario"] = scenario  # so it is told, whether it has been joined meanwhile or not
+        await self._signals.publish(session.channel, asked)
 
     async def end(self, session: Session) -> None:
         """End a session, wherever its call is."""
@@ -151,19 +152,36 @@ class LiveSessions:
 
         :raises ProtocolError: 404 `session_not_found` when it was ended meanwhile.
         """
-        reason: Ending = "shutdown"
+        held = _Held(session, call, hang_up or call.hang_up)
         try:
-            if not await self._book.keep(session):
-                raise session_not_found()
-            held = _Held(session, call, hang_up or call.hang_up)
-            async with anyio.create_task_group() as tasks:
-                await tasks.start(self._obey, held)
-                tasks.start_soon(self._renew, held)
-                reason = await talk()
-                tasks.cancel_scope.cancel()
+            await self._hold(held, talk)
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_S):
-                await self._over(session, reason)
+                await self._over(held)
+
+    async def _hold(self, held: _Held, talk: Callable[[], Awaitable[Ending]]) -> None:
+        failure: ProtocolError | StoreUnavailable | None = None
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._obey, held)
+            try:
+                await self._own(held)
+            except (ProtocolError, StoreUnavailable) as error:  # raised below, so that it is in no group
+                failure = error
+            else:
+                tasks.start_soon(self._renew, held)
+                held.ending = await talk()
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _own(self, held: _Held) -> None:
+        """Own a session as it is by now: it may play another scenario since its offer came."""
+        session = await self._book.join(held.session)
+        if session is None:
+            raise session_not_found()
+        if session.scenario != held.session.scenario:
+            held.call.switch(self._cast.played(session.scenario))
+        held.session = session
 
     async def _obey(self, held: _Held, *, task_status: TaskStatus[None]) -> None:
         """Do what other replicas ask."""
@@ -196,10 +214,12 @@ class LiveSessions:
         if asked.get("hang_up"):
             held.hang_up()
         elif isinstance(scenario := asked.get("switch"), str):
-            await self._switch(held, scenario)
+            await self._switch(held, scenario, told="scenario" in asked)
 
-    async def _switch(self, held: _Held, scenario: str) -> None:
+    async def _switch(self, held: _Held, scenario: str, *, told: bool) -> None:
         session = held.session
+        if told and scenario == session.scenario:
+            return
         try:
             held.call.switch(self._cast.played(scenario))
         except ProtocolError as error:  # of a replica with another configuration file
@@ -208,9 +228,11 @@ class LiveSessions:
         held.session = replace(session, scenario=scenario)
         logger.info("session switched; session_id=%s scenario=%s", session.id, scenario)
         await self._book.keep(held.session)
-        await self._signals.publish(session.channel, {"scenario": scenario})
+        if not told:
+            await self._signals.publish(session.channel, {"scenario": scenario})
 
-    async def _over(self, session: Session, reason: Ending) -> None:
+    async def _over(self, held: _Held) -> None:
+        session, reason = held.session, held.ending
         logger.info("session ended; session_id=%s reason=%s", session.id, reason)
         try:
             await self._book.close(session)

@@ -1,0 +1,89 @@
+"""Sessions whose calls run in this process, and what other replicas ask of them at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import pytest
+
+from jackfield import ProtocolError
+from jackfield.contracts.auth import UserId
+from jackfield.contracts.call import CallRequest
+from jackfield.contracts.turn import ConversationRef
+from jackfield_session_memory import MemoryOptions, MemoryStore
+from jackfield_transport_speech_assistant.book import Book, Session
+from jackfield_transport_speech_assistant.cast import Cast
+from jackfield_transport_speech_assistant.live import LiveSessions
+from tests.transports.switchboard import TrialCall
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = CallRequest(ConversationRef("", UserId("people", "ann"), "s"), "speech_assistant", 16_000)
+SCENARIOS: Any = SimpleNamespace(names=lambda: ["default", "gameshow_host"], get=lambda _name: None)
+
+
+class House:
+    """A replica without a panel: its calls are the test's."""
+
+    def __init__(self) -> None:
+        store = MemoryStore(MemoryOptions())
+        panel: Any = SimpleNamespace()
+        self.book = Book(store, "/", per_user=2, offer_s=600)
+        self.live = LiveSessions(panel, self.book, store, Cast(SCENARIOS))
+        leg: Any = None
+        self.call = TrialCall(REQUEST, leg)
+
+    async def let_in(self) -> tuple[Session, Session]:
+        """A session as others know it, and as whoever answers its offer does."""
+        session, secret = await self.book.create("people/ann", "default")
+        return session, await self.book.admit(session, secret)
+
+    @asynccontextmanager
+    async def held(self, session: Session) -> AsyncIterator[None]:
+        """The session's call is held."""
+        begun = anyio.Event()
+
+        async def talk() -> Any:
+            begun.set()
+            return await self.call.run()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.live.hold, session, self.call, talk)
+            await begun.wait()
+            yield
+            self.call.hang_up()
+
+
+@pytest.mark.contract("SA-18")
+async def test_a_switch_while_the_offer_is_answered_is_played() -> None:
+    house = House()
+    session, joined = await house.let_in()
+    await house.live.switch(session, "gameshow_host")
+    async with house.held(joined):
+        assert house.call.told == [("switch", "gameshow_host")]
+        assert (await house.book.find("people/ann", session.id)).scenario == "gameshow_host"
+
+
+@pytest.mark.contract("SA-18")
+async def test_a_switch_by_whoever_does_not_know_yet_that_it_was_joined_is_played() -> None:
+    house = House()
+    session, joined = await house.let_in()
+    async with house.held(joined):
+        await house.live.switch(session, "gameshow_host")
+        await house.call.until_told("switch")
+        while not (known := await house.book.find("people/ann", session.id)).joined:
+            await anyio.lowlevel.checkpoint()
+        assert known.scenario == "gameshow_host"
+
+
+@pytest.mark.contract("SA-48")
+async def test_a_session_that_is_ended_while_its_offer_is_answered_does_not_begin() -> None:
+    house = House()
+    session, joined = await house.let_in()
+    await house.live.end(session)
+    with pytest.raises(ProtocolError, match="session_not_found"):
+        await house.live.hold(joined, house.call, house.call.run)
