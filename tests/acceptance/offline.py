@@ -14,18 +14,15 @@ from tests.server_process import ServerProcess
 
 MODELS: Final = ("smollm2-135m-instruct", "whisper-tiny.en", "piper-en-us-joe", "silero-vad")
 
-# The transcript, so that it can be compared; no rates, for one client asks everything.
+# No rates, for one client asks everything.
 _FOR_TESTS: Final = """
-[transport.options]
-include_transcript = true
-
 [limits]
 enabled = false
 """
 
 
 class OfflineServer(ServerProcess):
-    """The server that `jackfield serve` without a file starts, with a few keys more for the tests."""
+    """The server that `jackfield serve` without a file starts, but for the limits of rates."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)

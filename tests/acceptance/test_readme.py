@@ -29,6 +29,8 @@ def test_a_curl_of_the_readme_is_answered(command: str, offline: OfflineServer) 
     answer = json.loads(ran.stdout)
     assert f'"message":"{answer["message"]}"' in README.read_text()
     assert ("audioUrl" in answer) == (answer["type"] == "voice")
+    assert ("transcript" in answer) == (answer["type"] == "voice")
+    assert answer.get("transcript", "") in README.read_text()
     assert answer["type"] == ("voice" if "type=voice" in command else "text")
 
 
