@@ -8,7 +8,7 @@ from typing import Any, Final
 import anyio
 from fastapi import APIRouter, WebSocket
 
-from jackfield import ProtocolError
+from jackfield import ProtocolError, StoreUnavailable
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.session import Signal, Signals
 from jackfield.sockets import JsonSocket, SocketRules, open_socket
@@ -54,25 +54,28 @@ class Switching:
         """Take requests and tell of switches, until the client leaves or the session is over.
 
         :raises ProtocolError: 404 `session_not_found` when it is, or for what closes the socket.
+        :raises StoreUnavailable: when nothing can be told any more.
         """
-        over = False
+        failure: ProtocolError | StoreUnavailable | None = None  # raised below, so that it is in no group
 
         async def report() -> None:
-            nonlocal over
-            await self._report(socket, session, told)
-            over = True
+            nonlocal failure
+            try:
+                await self._report(socket, session, told)
+                failure = session_not_found()
+            except StoreUnavailable as error:
+                failure = error
             tasks.cancel_scope.cancel()
 
-        failure: ProtocolError | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(report)
             try:
                 await self._take(socket, session)
-            except ProtocolError as error:  # raised below, so that it does not arrive in a group
+            except (ProtocolError, StoreUnavailable) as error:
                 failure = error
             tasks.cancel_scope.cancel()
-        if over or failure is not None:
-            raise failure or session_not_found()
+        if failure is not None:
+            raise failure
 
     async def _session(self, websocket: WebSocket, socket: JsonSocket) -> Session:
         client = websocket.client.host if websocket.client else ""
