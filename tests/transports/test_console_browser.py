@@ -33,6 +33,17 @@ NO_MICROPHONE = """() => {
     navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotFoundError"));
 }"""
 
+TRACKS = """() => {
+    window.tracks = [];
+    const given = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await given(wanted);
+        window.tracks.push(...stream.getTracks());
+        return stream;
+    };
+}"""
+"""Keeps what the page is given of the microphone."""
+
 
 def console() -> Tree:
     """A configuration: the console beside the doors that it talks with."""
@@ -129,6 +140,28 @@ def test_messages_and_recordings_go_through_the_form_outside_of_calls(page: Page
     expect(page.locator("#facts")).to_contain_text("Understood bytrial")
 
 
+@pytest.mark.parametrize("way", ["Escape", "Discard"])
+def test_a_recording_can_be_thrown_away(page: Page, way: str) -> None:
+    sent: list[str] = []
+    page.on("request", lambda asked: sent.append(asked.url) if asked.url.endswith("/chat") else None)
+    page.evaluate(TRACKS)
+    page.get_by_role("button", name="Record").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#spoken")).to_contain_text("Recording. Escape discards it.")
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_hidden()
+    if way == "Discard":
+        page.keyboard.press("Shift+Tab")
+        expect(page.locator(":focus")).to_have_accessible_name("Discard")
+    page.keyboard.press("Enter" if way == "Discard" else way)
+    expect(page.locator("#spoken")).to_contain_text("The recording was discarded.")
+    expect(page.get_by_role("button", name="Record")).to_be_focused()
+    expect(page.get_by_role("button", name="Discard")).to_be_hidden()
+    page.wait_for_function("window.tracks.length && window.tracks.every(one => one.readyState === 'ended')")
+    say(page, "Hello")
+    expect(page.locator("#log .assistant")).to_contain_text("You said: Hello")
+    assert len(sent) == 1
+
+
 def test_everything_can_be_done_with_the_keyboard(browser: Browser, server: TrialServer) -> None:
     with visiting(browser, f"{server.url}/console") as page:
         expect(page.get_by_label("E-mail address")).to_be_focused()
@@ -170,6 +203,10 @@ def test_people_who_cannot_see_or_point_can_use_it(
         fine(page, shots / f"refused-{shot}")
         sign_up(page)
         fine(page, shots / f"idle-{shot}")
+        page.get_by_role("button", name="Record").click()
+        expect(page.get_by_role("button", name="Discard")).to_be_visible()
+        fine(page, shots / f"recording-{shot}")
+        page.keyboard.press("Escape")
         for text in ("word " * 300, "w" * 300, "Hello"):
             say(page, text)
             expect(page.locator("#log .assistant").last).to_contain_text(f"You said: {text}".strip())

@@ -1,7 +1,7 @@
 // Typing and recording: into the call where there is one, else through the form.
 
 import { Recording } from "./clip.js";
-import { $, calm, fail, label, show, warn } from "./screen.js";
+import { $, announce, calm, fail, label, show, warn } from "./screen.js";
 import { canRecord } from "./trouble.js";
 import { showFacts } from "./waterfall.js";
 
@@ -19,6 +19,8 @@ export class Composer {
     this.#longestMs = longestMs;
     $("composer").addEventListener("submit", (event) => this.#submit(event));
     $("record").addEventListener("click", () => this.#record());
+    $("discard").addEventListener("click", () => this.#discard());
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.#discard());
   }
 
   /** Begin with a Chat, or with none. */
@@ -92,20 +94,40 @@ export class Composer {
     }
     calm();
     $("call").disabled = true;
-    this.#recording = Recording.begin(this.#longestMs, () => this.#recording && this.#record());
+    const recording = Recording.begin(this.#longestMs, () => this.#recording === recording && this.#record());
+    this.#recording = recording;
     try {
-      await this.#recording;
-      label("record", "Send the recording", true);
-      show("live", "Recording");
+      await recording;
+      if (this.#recording === recording) this.#began();
     } catch (error) {
+      if (this.#recording !== recording) return;
       this.#ended();
       fail(error);
     }
   }
 
+  #began() {
+    $("composer").classList.add("records");
+    $("discard").hidden = false;
+    label("record", "Send the recording", true);
+    show("live", "Recording", false);
+    announce("Recording. Escape discards it.");
+  }
+
+  #discard() {
+    if (!this.#recording) return;
+    const held = document.activeElement === $("discard");
+    this.drop();
+    if (held) $("record").focus();
+    show("idle", "Ready", false);
+    announce("The recording was discarded.");
+  }
+
   #ended() {
     this.#recording = null;
     $("call").disabled = false;
+    $("composer").classList.remove("records");
+    $("discard").hidden = true;
     label("record", "Record", false);
   }
 }
