@@ -192,9 +192,10 @@ class CallFactory:
         return publish
 
     def _ends_in_cascade(self, request: CallRequest) -> bool:
-        chain: ChainedSection | None = self._assembly.config.realtime
-        if chain is not None and request.realtime is not None:
-            named = self._assembly.config.realtime.named.items() if self._assembly.config.realtime else ()
+        section = self._assembly.config.realtime
+        chain: ChainedSection | None = section
+        if section is not None and request.realtime is not None:
+            named = section.named.items()
             chain = next((each for name, each in named if request.realtime in (name, *each.aliases)), None)
         return chain is not None and chain.ends_in_cascade("realtime")
 
