@@ -16,7 +16,7 @@ from typing import Final
 
 from tests.killable import KillableServer
 
-START_S: Final = 10.0
+START_S: Final = 30.0
 DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
 PASSING: Final = ("--save", "", "--appendonly", "no")
 

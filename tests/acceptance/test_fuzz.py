@@ -63,7 +63,7 @@ def test_everything_that_the_document_describes(house: House, findings: Findings
 def test_frames_of_every_websocket(house: House, findings: Findings) -> None:
     SocketFuzzer(house, SEED, findings).run(range(200))
 
-    assert findings.counts["errors told"] > 50
+    assert findings.counts["errors told"] > 20
     assert findings.counts["closed with 1002"] > 10
     assert findings.counts["closed with 1007"] > 10
 

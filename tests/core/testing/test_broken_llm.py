@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -118,14 +120,17 @@ async def test_a_model_that_takes_long_to_close_is_found() -> None:
 
 async def test_a_computation_that_goes_on_in_its_thread_is_found() -> None:
     stop = threading.Event()
+    block = bytes(1 << 20)
 
     def compute() -> None:
         while not stop.is_set():
-            sum(range(1000))
+            hashlib.sha256(block)
 
     async def generate(request: GenerationRequest) -> AsyncGenerator[LLMOutput, None]:
         yield "word "
-        await anyio.to_thread.run_sync(compute, abandon_on_cancel=True)
+        async with anyio.create_task_group() as tasks:  # on a busy machine one alone may look idle
+            for _ in range(4):
+                tasks.start_soon(partial(anyio.to_thread.run_sync, compute, abandon_on_cancel=True))
         yield FINISH
 
     try:
