@@ -31,6 +31,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="apt-get install chromium"),
 ]
 TOKEN: Final = "the-token-of-the-only-device-here"
+INTERRUPTED: Final = "The connection is interrupted"
 
 
 def console(*, cookie: bool = False) -> Tree:
@@ -140,7 +141,8 @@ def test_who_loses_the_server_in_a_call_is_told_and_may_call_again(browser: Brow
         call(page)
         os.kill(server.pid, signal.SIGKILL)
         alert = page.get_by_role("alert")
-        expect(alert).to_contain_text("The connection was lost.", timeout=60_000)
+        expect(alert).to_contain_text("The connection was lost.")
+        assert INTERRUPTED not in page.locator("#spoken").inner_text(), "the browser knew before the page"
         expect(page.locator("#state")).to_have_text("Ready")
         page.get_by_role("button", name="Call again").click()
         expect(alert).to_contain_text("cannot be reached")
@@ -148,3 +150,17 @@ def test_who_loses_the_server_in_a_call_is_told_and_may_call_again(browser: Brow
         say(page, "Are you there?")
         expect(page.locator("#log .user .label")).to_have_text("not answered")
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_a_call_whose_server_is_slow_for_some_seconds_goes_on(browser: Browser, server: TrialServer) -> None:
+    with visiting(browser, f"{server.url}/console/") as page:
+        sign_up(page)
+        call(page)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            expect(page.locator("#spoken")).to_contain_text(INTERRUPTED)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        say(page, "Are you there?")
+        expect(page.locator("#log .assistant").last).to_contain_text("Are you there?")
+        expect(page.get_by_role("alert")).to_be_hidden()

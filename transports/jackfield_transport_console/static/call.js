@@ -1,6 +1,7 @@
 // A live call over WebRTC with the door speech_assistant. It follows docs/speech-assistant.md and nothing else.
 
 import { ask, postJson, socketProtocols, socketUrl } from "./api.js";
+import { Pulse } from "./pulse.js";
 
 const LOST_MS = 6_000;
 const CONNECT_MS = 20_000;
@@ -19,6 +20,7 @@ export class LiveCall extends EventTarget {
   #over = false;
   #unsteady = false;
   #timer = 0;
+  #pulse = null;
 
   constructor(mount, voice) {
     super();
@@ -133,6 +135,7 @@ export class LiveCall extends EventTarget {
   #watch() {
     const state = this.#connection.connectionState;
     if (state === "connected" || state === "disconnected") clearTimeout(this.#timer);
+    if (state === "connected") this.#pulse ??= new Pulse(this.#connection, () => this.#stop("lost"));
     if (state === "connected" && this.#unsteady) this.dispatchEvent(new Event("steady"));
     this.#unsteady = state === "disconnected";
     if (this.#unsteady) {
@@ -158,6 +161,7 @@ export class LiveCall extends EventTarget {
   #finish() {
     this.#over = true;
     clearTimeout(this.#timer);
+    this.#pulse?.stop();
     this.#socket?.close();
     this.#connection?.close();
     for (const track of this.#microphone?.getTracks() ?? []) track.stop();
