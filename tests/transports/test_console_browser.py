@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +103,34 @@ def test_who_refuses_the_microphone_can_call_and_type(mute: Page) -> None:
     expect(mute.locator("#state")).to_have_text("In a call, without a microphone")
     say(mute, "Hello")
     expect(mute.locator("#log .assistant").last).to_contain_text("You said: Hello")
+
+
+def test_what_is_typed_in_a_call_shows_at_once_that_an_answer_is_awaited(
+    mute: Page, server: TrialServer
+) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        say(mute, "Hello")
+        expect(mute.locator("#log .assistant.partial .words")).to_be_empty()
+        expect(mute.locator("#state")).to_have_text("Waiting for the answer")
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    expect(mute.locator("#log .assistant")).to_contain_text("You said: Hello")
+    expect(mute.locator("#log .assistant")).to_have_count(1)
+    expect(mute.locator("#state")).to_have_text("In a call")
+
+
+def test_what_was_typed_shows_as_not_answered_when_the_call_ends_before(
+    mute: Page, server: TrialServer
+) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        say(mute, "Hello")
+        mute.get_by_role("button", name="Hang up").click()
+        expect(mute.locator("#log .user .label")).to_have_text("not answered")
+        expect(mute.locator("#log .assistant")).to_have_count(0)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 def test_a_microphone_that_is_refused_is_told_when_recording(browser: Browser, server: TrialServer) -> None:

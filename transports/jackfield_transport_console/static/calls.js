@@ -13,11 +13,13 @@ export class Calls {
   #unanswered = null; // what they said last, until they have heard an answer
   #anchor = null; // what stood last when they began
   #replies = new Map(); // by item
+  #typed = null; // the last typed message to which no answer has begun
+  #awaited = null; // the place of its answer
 
   constructor(log) {
     this.#log = log;
     $("call").addEventListener("click", () => (this.#call ? this.stop() : this.#begin(canRecord())));
-    $("interrupt").addEventListener("click", () => this.#call?.send({ type: "interrupt" }));
+    $("interrupt").addEventListener("click", () => this.#interrupt());
     $("mute").addEventListener("click", () => this.#mute());
     $("scenario").addEventListener("change", () => this.#choose());
     window.addEventListener("pagehide", () => this.stop());
@@ -41,10 +43,40 @@ export class Calls {
   /** Say a typed message in the call; false when there is none. */
   say(text) {
     if (!this.#call?.open) return false;
-    this.#log.add("user", text).finish();
+    this.#awaitNothing();
+    this.#typed = this.#log.add("user", text);
+    this.#typed.finish();
+    this.#awaited = this.#log.add("assistant");
     this.#unanswered = null;
     this.#call.send({ type: "text", text });
+    this.#rest();
     return true;
+  }
+
+  #interrupt() {
+    this.#call?.send({ type: "interrupt" });
+    this.#awaitNothing();
+    this.#rest();
+  }
+
+  #awaitNothing() {
+    this.#awaited?.remove();
+    this.#typed = this.#awaited = null;
+  }
+
+  /** Show that nobody speaks, and whether an answer is to come. */
+  #rest() {
+    if (this.#awaited) show("busy", "Waiting for the answer", false);
+    else show("live", "In a call", false);
+  }
+
+  /** Gives the place of an answer that begins: the one that waits for it, if nothing was said behind it. */
+  #place() {
+    const last = this.#awaited?.element === this.#log.last;
+    const place = last ? this.#awaited : this.#log.add("assistant");
+    if (last) this.#awaited = null;
+    this.#awaitNothing();
+    return place;
   }
 
   async #begin(speaks) {
@@ -85,6 +117,8 @@ export class Calls {
 
   #idle() {
     this.#call = null;
+    this.#typed?.finish({ label: "not answered" });
+    this.#awaitNothing();
     for (const entry of [this.#said, ...this.#replies.values()]) entry?.finish({ label: "cut off", aloud: false });
     this.#said = this.#unanswered = this.#anchor = null;
     this.#replies.clear();
@@ -124,8 +158,8 @@ export class Calls {
       calls.#anchor = calls.#log.last;
       show("live", "You are speaking", false);
     },
-    "speech.stopped"() {
-      show("live", "In a call", false);
+    "speech.stopped"(calls) {
+      calls.#rest();
     },
     transcript(calls, { text, final }) {
       calls.#said ??= calls.#log.add("user", "", calls.#anchor); // it may come after the answer has begun
@@ -134,7 +168,7 @@ export class Calls {
     },
     "reply.started"(calls, { item }) {
       show("live", "The assistant answers", false);
-      calls.#replies.set(item, calls.#log.add("assistant"));
+      calls.#replies.set(item, calls.#place());
     },
     "reply.text"(calls, { item, text }) {
       const entry = calls.#replies.get(item);
@@ -148,6 +182,7 @@ export class Calls {
     },
     error(calls, { detail }) {
       warn(detail);
+      calls.#awaitNothing();
     },
   };
 
@@ -172,7 +207,7 @@ export class Calls {
     if (text) entry?.finish({ text, label: outcome === "ok" ? "" : outcome, by, aloud: false });
     else entry?.remove();
     if (text) this.#unanswered = null;
-    show("live", "In a call", false);
+    this.#rest();
     if (Object.keys(stages).length === 0) return;
     $("waterfall-hint").hidden = true;
     drawWaterfall($("waterfall"), stages);
