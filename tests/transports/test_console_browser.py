@@ -82,6 +82,9 @@ def test_who_speaks_into_the_microphone_reads_and_hears_the_answer(page: Page) -
     expect(answer).to_contain_text(f"You said: {SAID}")
     expect(answer).to_contain_text("by trial")
     expect(page.locator("#waterfall")).to_contain_text("First sound")
+    bars = page.locator("#waterfall li").evaluate_all("rows => rows.map(row => row.childElementCount > 2)")
+    assert bars == sorted(bars, reverse=True)
+    assert len(set(bars)) == 2
     expect(page.locator("#facts")).to_contain_text("Spoken bytone")
     page.get_by_role("button", name="Hang up").click()
     expect(page.locator("#state")).to_have_text("Ready")
@@ -231,6 +234,7 @@ def test_people_who_cannot_see_or_point_can_use_it(
         expect(page.get_by_role("alert")).to_contain_text("password is not right")
         fine(page, shots / f"refused-{shot}")
         sign_up(page)
+        expect(page.get_by_text("Press Call, type, or record.")).to_be_visible()
         fine(page, shots / f"idle-{shot}")
         page.get_by_role("button", name="Record").click()
         expect(page.get_by_role("button", name="Discard")).to_be_visible()

@@ -70,6 +70,7 @@ def test_a_page_over_plain_http_says_how_to_get_a_microphone(browser: Browser, s
             expect(notice).to_contain_text(word)
         sign_up(page)
         expect(page.get_by_role("button", name="Record")).to_be_hidden()
+        expect(page.get_by_text("Press Call, or type.")).to_be_visible()
         call(page)
         expect(page.locator("#state")).to_have_text("In a call, without a microphone")
         say(page, "Hello")
@@ -130,6 +131,17 @@ def test_what_the_server_refuses_is_told_and_can_be_tried_again(
         expect(page.get_by_role("button", name="Call", exact=True)).to_be_enabled()
         page.get_by_role("button", name="Try again").click()
         begun(page)
+
+
+def test_who_has_as_many_calls_as_they_may_is_told_where_to_look(
+    browser: Browser, server: TrialServer
+) -> None:
+    with visiting(browser, f"{server.url}/console/") as page:
+        sign_up(page)
+        refusal = {"code": "too_many_sessions", "detail": "One user may have 3 sessions."}
+        page.route("**/realtime/session", lambda route: route.fulfill(status=429, json=refusal))
+        page.get_by_role("button", name="Call", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("perhaps in another tab")
 
 
 def test_who_loses_the_server_in_a_call_is_told_and_may_call_again(browser: Browser, tmp_path: Path) -> None:

@@ -31,6 +31,11 @@ export class Calls {
     $("scenario").replaceChildren(...scenarios.map(({ id, name }) => new Option(name, id)));
   }
 
+  /** Whether there is a door for calls. */
+  get offered() {
+    return $("scenario").options.length > 0;
+  }
+
   get going() {
     return this.#call !== null;
   }

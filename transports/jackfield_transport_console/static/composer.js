@@ -27,6 +27,7 @@ export class Composer {
   open(chat) {
     this.chat = chat;
     $("record").hidden = !chat || !canRecord();
+    $("talk-hint").textContent = hint(this.#calls.offered, Boolean(chat), !$("record").hidden);
   }
 
   /** Throw away what was being recorded. */
@@ -130,4 +131,11 @@ export class Composer {
     $("discard").hidden = true;
     label("record", "Record", false);
   }
+}
+
+/** How one begins, with what there is. */
+function hint(calls, types, records) {
+  if (!types) return "Press Call.";
+  if (!calls) return records ? "Type, or record." : "Type a message.";
+  return records ? "Press Call, type, or record." : "Press Call, or type.";
 }

@@ -2,7 +2,7 @@
 
 const SENTENCES = {
   unreachable: "The server cannot be reached. Is it running, and is this device online?",
-  too_many_sessions: "You have as many calls as one user may have. End one of them first.",
+  too_many_sessions: "You have as many calls as one user may have, perhaps in another tab. End one of them first.",
   too_many_calls: "The server holds as many calls as it can. Try again in a moment.",
   server_stopping: "The server is about to stop. Try again in a moment.",
   voice_not_configured: "The server has nothing that hears, or nothing that speaks.",

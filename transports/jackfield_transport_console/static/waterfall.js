@@ -22,8 +22,10 @@ const ZERO = "speech_end";
 const LATER = ["answered", "spoken", "played", "interrupted", "stored"];
 
 export function drawWaterfall(list, stages) {
-  const found = Object.entries(stages).filter(([name]) => name !== ZERO).sort((one, other) => one[1] - other[1]);
-  const drawn = found.filter(([name]) => !LATER.includes(name)).map(([, seconds]) => seconds);
+  const rank = ([name]) => Number(LATER.includes(name)); // what has a bar stands together
+  const found = Object.entries(stages).filter(([name]) => name !== ZERO)
+    .sort((one, other) => rank(one) - rank(other) || one[1] - other[1]);
+  const drawn = found.filter((stage) => !rank(stage)).map(([, seconds]) => seconds);
   const from = Math.min(0, ...drawn);
   const whole = Math.max(...drawn, from) - from || 1;
   let before = from;
