@@ -53,19 +53,19 @@ def findings(house: House) -> Iterator[Findings]:
 
 def test_everything_that_the_document_describes(house: House, findings: Findings, tmp_path: Path) -> None:
     folder, guarded_twins = tmp_path / "document", "^/((chat|pi|proxy)/|speech/(realtime|scenarios))"
-    result = fuzz_document(folder, house.url, house.authorization, max_examples=12, skip=guarded_twins)
+    result = fuzz_document(folder, house.url, house.authorization, max_examples=8, skip=guarded_twins)
 
     assert result.problems == [], result.output
     assert result.operations > 30
-    assert result.cases > 600
+    assert result.cases > 400
 
 
 def test_frames_of_every_websocket(house: House, findings: Findings) -> None:
-    SocketFuzzer(house, SEED, findings).run(range(200))
+    SocketFuzzer(house, SEED, findings).run(range(120))
 
     assert findings.counts["errors told"] > 20
-    assert findings.counts["closed with 1002"] > 10
-    assert findings.counts["closed with 1007"] > 10
+    assert findings.counts["closed with 1002"] > 5
+    assert findings.counts["closed with 1007"] > 5
 
 
 def test_requests_that_are_hardly_any(house: House, findings: Findings) -> None:

@@ -33,7 +33,7 @@ from tests.redis_server import RedisServer
 MINUTES: Final = float(os.environ.get("JACKFIELD_ISOLATION_MINUTES", "0"))
 SEED: Final = int(os.environ.get("JACKFIELD_ISOLATION_SEED", "1"))
 MOVES: Final = 40 if MINUTES else 25
-RUNS: Final = 10
+RUNS: Final = 10 if MINUTES else 5
 RUNS_IN_MEMORY: Final = 10 if MINUTES else 5
 KILLS: Final = 2 if MINUTES else 1
 

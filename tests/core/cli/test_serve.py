@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
@@ -98,8 +99,29 @@ def test_a_stopped_server_exits_with_0(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
+STARTED_ELSEWHERE: Final = {
+    "mcp": "contracts/test_chat_app_tools.py",
+    "pichat": "contracts/test_pichat_examples.py",
+    "pichat-offline": "contracts/test_pichat_examples.py",
+    "postgresql": "plugins/session/sql/test_server.py",
+    "speech-assistant-realtime": "contracts/test_speech_assistant_realtime.py",
+    "speech-assistant-telephone": "acceptance/test_telephone.py",
+    "sql": "plugins/session/sql/test_server.py",
+    "voice-socket": "acceptance/test_voice_socket.py",
+}
+"""Examples whose own tests start them, with a use to go with it."""
+EXAMPLES: Final = sorted((ROOT / "examples").glob("*.toml"))
+
+
+@pytest.mark.parametrize("example", STARTED_ELSEWHERE)
+def test_an_example_that_is_not_started_here_is_started_there(example: str) -> None:
+    assert f"{example}.toml" in (ROOT / "tests" / STARTED_ELSEWHERE[example]).read_text()
+
+
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in EXAMPLES if path.stem not in STARTED_ELSEWHERE], ids=lambda path: path.stem
+)
 def test_every_example_starts(tmp_path: Path, path: Path) -> None:
     with (
         database_of(path, tmp_path) as database,
