@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 _RENEW_S: Final = 10.0
 _RETRY_S: Final = 1.0
 _CLOSE_S: Final = 5.0
+_COLLECT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,29 @@ class LiveSessions:
         self._signals = signals
         self._cast = cast
         self._tasks: TaskGroup | None = None
+        self._ended = False
+        """Whether a peer was closed since garbage was collected."""
 
     async def run(self) -> None:
         """Hold calls until cancelled, which ends them."""
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             try:
-                await anyio.sleep_forever()
+                while True:
+                    await anyio.sleep(_COLLECT_S)
+                    self._collect()
             finally:
                 self._tasks = None
+
+    def _collect(self) -> None:
+        """Free what ended calls have left, which holds itself: tasks and the tracebacks of their ends.
+
+        By itself the garbage collector waits until a quarter of all that is old is garbage, and each
+        connection keeps memory that is not Python's.
+        """
+        if self._ended:
+            self._ended = False
+            gc.collect()
 
     async def join(self, session: Session, request: CallRequest, peer: Peer, offer: str) -> Joined:
         """Answer an offer, and hold the session's call from then on. The peer is closed in any case.
@@ -137,6 +153,7 @@ class LiveSessions:
             logger.exception("a session broke; session_id=%s", session.id)
         finally:
             await peer.close()
+            self._ended = True
 
     async def hold(
         self,
