@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ from jackfield import ProtocolError
 from jackfield.contracts.auth import UserId
 from jackfield.contracts.call import CallRequest
 from jackfield.contracts.turn import ConversationRef
+from jackfield.testing import VirtualClock
 from jackfield_session_memory import MemoryOptions, MemoryStore
 from jackfield_transport_speech_assistant.book import Book, Session
 from jackfield_transport_speech_assistant.cast import Cast
@@ -87,3 +90,37 @@ async def test_a_session_that_is_ended_while_its_offer_is_answered_does_not_begi
     await house.live.end(session)
     with pytest.raises(ProtocolError, match="session_not_found"):
         await house.live.hold(joined, house.call, house.call.run)
+
+
+class Refusing:
+    """A peer that takes no offer, and holds itself as a connection does."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    async def answer(self, _offer: str) -> str:
+        raise ProtocolError(422, "invalid_sdp", "no")
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": VirtualClock})], ids=["virtual"])
+async def test_what_closed_peers_leave_is_collected_within_a_minute() -> None:
+    house = House()
+    _, joined = await house.let_in()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(house.live.run)
+        await anyio.sleep(1)
+        gc.disable()
+        try:
+            peer: Any = Refusing()
+            left = weakref.ref(peer)
+            with pytest.raises(ProtocolError, match="invalid_sdp"):
+                await house.live.join(joined, REQUEST, peer, "v=0")
+            del peer
+            await anyio.sleep(60)
+            assert left() is None
+        finally:
+            gc.enable()
+        tasks.cancel_scope.cancel()
