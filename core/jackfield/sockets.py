@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from jackfield.contracts.auth import UserId
+from jackfield.contracts.call import EndReason
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.transport import MORE_FOLLOWS
 from jackfield.errors import ProtocolError, StoreUnavailable
@@ -45,6 +46,15 @@ CLOSE_CODES: Final[Mapping[int, int]] = {
     503: 1013,
     504: INTERNAL,
 }
+CODES_OF_REASONS: Final[Mapping[EndReason, int]] = {
+    "hung_up": NORMAL,
+    "idle": NORMAL,
+    "too_long": NORMAL,
+    "provider_lost": INTERNAL,
+    "bad_audio": POLICY,
+    "shutdown": 1001,
+}
+"""With which a socket is closed whose call has ended."""
 _CLOSE_S: Final = 2.0
 """How long a client that does not read may hold up the closing."""
 _FLOOD_S: Final = 60.0

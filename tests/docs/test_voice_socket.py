@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from jackfield.contracts.call import EndReason
 from jackfield.errors import ProtocolError
-from jackfield.sockets import CLOSE_CODES, POLICY
+from jackfield.sockets import CLOSE_CODES, CODES_OF_REASONS, POLICY
 from jackfield.web.call_messages import TROUBLES
 from jackfield_transport_voice_socket import VoiceSocketOptions, commands, conversation, door
 from jackfield_transport_voice_socket.commands import ClientMessage, read_command
@@ -105,13 +105,13 @@ def test_every_error_of_the_door_is_in_the_table() -> None:
 
 def test_every_close_code_is_in_the_table_and_no_other_is() -> None:
     refused = {code for status, code in CLOSE_CODES.items() if status != 409}  # nothing in it can conflict
-    used = {*refused, *door.CODES_OF_REASONS.values(), POLICY}
+    used = {*refused, *CODES_OF_REASONS.values(), POLICY}
     assert {int(code) for code in _first_column("Close code")} == used
 
 
 def test_every_reason_for_an_end_is_told() -> None:
     assert set(get_args(EndReason)) <= set(_names(entries(SERVER)["ended"]))
-    assert set(door.CODES_OF_REASONS) == set(get_args(EndReason))
+    assert set(CODES_OF_REASONS) == set(get_args(EndReason))
 
 
 def test_every_option_is_shown_with_its_default() -> None:

@@ -11,10 +11,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from jackfield import ProtocolError, Site, StoreUnavailable
 from jackfield.contracts.auth import UserId
-from jackfield.contracts.call import CallRequest, EndReason
+from jackfield.contracts.call import CallRequest
 from jackfield.contracts.panel import Panel
 from jackfield.contracts.turn import ConversationRef
-from jackfield.sockets import INTERNAL, NORMAL, POLICY, accept, admitted, close_code, is_open
+from jackfield.sockets import CODES_OF_REASONS, POLICY, accept, admitted, close_code, is_open
 from jackfield.web.call_messages import error_message
 from jackfield.web.outbox import Outbox
 from jackfield_transport_voice_socket.commands import PROTOCOL, Start, read_command
@@ -24,22 +24,11 @@ from jackfield_transport_voice_socket.leg import SilentLeg, SocketLeg
 from jackfield_transport_voice_socket.sound import incoming, outgoing, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from jackfield_transport_voice_socket import VoiceSocketOptions
 
 PATH: Final = "/voice"
 _CLOSE_S: Final = 2.0
 """How long a client that does not read may hold up the closing."""
-
-CODES_OF_REASONS: Final[Mapping[EndReason, int]] = {
-    "hung_up": NORMAL,
-    "idle": NORMAL,
-    "too_long": NORMAL,
-    "provider_lost": INTERNAL,
-    "bad_audio": POLICY,
-    "shutdown": 1001,
-}
 
 _NO_STORE: Final = ProtocolError(503, "store_unavailable", "The conversation cannot be reached now.")
 

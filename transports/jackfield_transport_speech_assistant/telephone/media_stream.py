@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -18,7 +17,7 @@ from jackfield.contracts.panel import Metric, Panel
 from jackfield.contracts.turn import ConversationRef
 from jackfield.errors import ProtocolError, StoreUnavailable
 from jackfield.plugin import Site
-from jackfield.sockets import INTERNAL, NORMAL, POLICY, close_code, is_open
+from jackfield.sockets import CODES_OF_REASONS, INTERNAL, POLICY, close_code, is_open
 from jackfield.web.outbox import Outbox
 from jackfield_transport_speech_assistant.cast import Cast
 from jackfield_transport_speech_assistant.telephone.admission import Party, PhoneAdmission
@@ -34,15 +33,6 @@ _FAREWELL_S: Final = 2.0
 """How long a stream that does not read may hold up the end."""
 _RESTART: Final = 1012
 """What a socket is closed with by a server that stops."""
-
-CODES_OF_REASONS: Final[Mapping[EndReason, int]] = {
-    "hung_up": NORMAL,
-    "idle": NORMAL,
-    "too_long": NORMAL,
-    "provider_lost": INTERNAL,
-    "bad_audio": POLICY,
-    "shutdown": 1001,
-}
 
 
 class Talk(Protocol):
