@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_NUMBER: Final = re.compile(E164)
-_SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
+NUMBER: Final = re.compile(E164)
+SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
 _MAX_ANSWER_BYTES: Final = 64 * 1024
 _RETRY_AFTER_S: Final = "5"
 _BAD_NUMBERS: Final = frozenset({13223, 13224, 21201, 21211, 21214, 21215, 21216, 21217, 21401})
@@ -87,7 +87,7 @@ def checked_number(found: object) -> str:
 
     :raises ProtocolError: 422 `invalid_request`.
     """
-    if not isinstance(found, str) or not _NUMBER.fullmatch(found):
+    if not isinstance(found, str) or not NUMBER.fullmatch(found):
         raise _bad_number()
     return found
 
@@ -109,7 +109,7 @@ async def _read(response: aiohttp.ClientResponse) -> _Answer:
 
 def _sid(answer: _Answer) -> str:
     sid = answer.body.get("sid")
-    if answer.status in (200, 201) and isinstance(sid, str) and _SID.fullmatch(sid):
+    if answer.status in (200, 201) and isinstance(sid, str) and SID.fullmatch(sid):
         return sid
     code = answer.body.get("code")
     if answer.status == 400 and code in _BAD_NUMBERS:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -23,8 +22,8 @@ from jackfield_transport_speech_assistant.provider_errors import refusals
 from jackfield_transport_speech_assistant.telephone.admission import Party, PhoneAdmission
 from jackfield_transport_speech_assistant.telephone.media_stream import MediaStreams
 from jackfield_transport_speech_assistant.telephone.openapi import CALLS, INCOMING_CALL
-from jackfield_transport_speech_assistant.telephone.options import E164, check_telephone
-from jackfield_transport_speech_assistant.telephone.outbound import Dialler, checked_number
+from jackfield_transport_speech_assistant.telephone.options import check_telephone
+from jackfield_transport_speech_assistant.telephone.outbound import NUMBER, SID, Dialler, checked_number
 from jackfield_transport_speech_assistant.telephone.signature import Signatures, check_signed, socket_url
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ _MAX_FIELDS: Final = 200
 _MAX_CALL_BYTES: Final = 4_096
 _ANSWER_S: Final = 30.0
 """From the moment a telephone is picked up to the stream, at the most."""
-_SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
-_NUMBER: Final = re.compile(E164)
 _PARTY: Final = "party"
 
 
@@ -102,7 +99,7 @@ class _Telephone:
         known = self._cast.find(scenario)
         fields = request.query_params if posted is None else posted
         call = fields.get("CallSid", "")
-        if not _SID.fullmatch(call):
+        if not SID.fullmatch(call):
             raise _invalid("CallSid", "required", "This has to be the id of a call.")
         party = await self._admission.invited(request.query_params.get(_PARTY, ""))
         if party is None:
@@ -139,7 +136,7 @@ class _Telephone:
 
     def _caller(self, number: str, call: str) -> UserId:
         """A caller, by a pseudonym of the number; of hidden numbers each call is another's."""
-        known = number if _NUMBER.fullmatch(number) else call
+        known = number if NUMBER.fullmatch(number) else call
         digest = hmac.new(self._pseudonym_key, known.encode(), hashlib.sha256).hexdigest()
         return self._panel.claimed(f"phone-{digest[:32]}")
 
