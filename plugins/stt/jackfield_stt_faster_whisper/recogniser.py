@@ -26,6 +26,8 @@ _TAIL_FRAMES: Final = 300
 _CLOSING_S: Final = 0.5
 """A time mark this near the end closes a short utterance; what follows it is invented."""
 _TOKENS_PER_S: Final = 8
+_TEMPERATURES: Final = (0.0, 0.4, 0.8)
+"""Of the whole window. A text that repeats itself is decoded again at the next, as Whisper does."""
 _NO_SPEECH: Final = 0.6
 _UNSURE: Final = -0.5
 """Mean log probability below which words are dropped that Whisper itself hardly takes for speech."""
@@ -71,7 +73,9 @@ class Recogniser:
         hints = " ".join(settings.hints) or None
         offset_s = start / STT_RATE_HZ
         if self._options.fast and len(speech) <= _SHORT_S * STT_RATE_HZ and language is not None:
-            return _joined(self._hear_short(speech, language, hints), offset_s, language)
+            heard = self._hear_short(speech, language, hints)
+            if heard is not None:
+                return _joined(iter(heard), offset_s, language)
         return self._hear(speech, language, hints, offset_s)
 
     def _language(self, settings: TranscriptionSettings) -> str | None:
@@ -93,11 +97,13 @@ class Recogniser:
     def _hear(
         self, speech: NDArray[np.float32], language: str | None, hints: str | None, offset_s: float
     ) -> Transcript:
+        duration_s = len(speech) / STT_RATE_HZ
         segments, info = self._model.transcribe(
             speech,
             language=language,
             beam_size=self._options.beam_size,
-            temperature=0.0,
+            temperature=_TEMPERATURES,
+            max_new_tokens=_room_for(_most_tokens(duration_s)) if duration_s <= _SHORT_S else None,
             condition_on_previous_text=False,
             hotwords=hints,
         )
@@ -109,8 +115,13 @@ class Recogniser:
 
         return _joined(heard(), offset_s, info.language)
 
-    def _hear_short(self, speech: NDArray[np.float32], language: str, hints: str | None) -> Iterator[_Heard]:
-        """Hear in a short window. The encoder's work does not depend on the speech, only on the window."""
+    def _hear_short(
+        self, speech: NDArray[np.float32], language: str, hints: str | None
+    ) -> list[_Heard] | None:
+        """Hear in a short window. The encoder's work does not depend on the speech, only on the window.
+
+        None where Whisper came to no end, for then it repeats itself.
+        """
         from faster_whisper.tokenizer import Tokenizer  # type: ignore[import-untyped]  # no types published
 
         model = self._model
@@ -119,17 +130,18 @@ class Recogniser:
         )
         prompt = model.get_prompt(tokenizer, [], hotwords=hints)
         duration_s = len(speech) / STT_RATE_HZ
+        most_tokens = _most_tokens(duration_s)
         result = model.model.generate(
             model.encode(_in_silence(model.feature_extractor(speech))),
             [prompt],
             beam_size=1,
-            max_length=len(prompt) + 16 + math.ceil(duration_s * _TOKENS_PER_S),
+            max_length=len(prompt) + _room_for(most_tokens),
             max_initial_timestamp_index=50,
             return_scores=True,
             return_no_speech_prob=True,
         )[0]
         if result.no_speech_prob > _NO_SPEECH and result.scores[0] < _UNSURE:
-            return
+            return []
         first_mark = tokenizer.timestamp_begin
         words: list[int] = []
         for token in result.sequences_ids[0]:
@@ -137,7 +149,20 @@ class Recogniser:
                 words.append(token)
             elif words and (token - first_mark) * model.time_precision >= duration_s - _CLOSING_S:
                 break
-        yield _Heard(tokenizer.decode(words).strip(), 0.0, duration_s, result.scores[0])
+        else:
+            if len(result.sequences_ids[0]) >= most_tokens:
+                return None
+        return [_Heard(tokenizer.decode(words).strip(), 0.0, duration_s, result.scores[0])]
+
+
+def _most_tokens(duration_s: float) -> int:
+    """More than anybody says in this time, marks of time included."""
+    return 12 + math.ceil(duration_s * _TOKENS_PER_S)
+
+
+def _room_for(tokens: int) -> int:
+    """What CTranslate2 must be told: it gives half of its length to the prompt."""
+    return tokens * 2
 
 
 def _in_silence(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ import pytest
 
 from jackfield import Site
 from jackfield.audio.decode import decode
+from jackfield.audio.resample import resample
 from jackfield.audio.sniff import Container
 from jackfield.contracts.stt import STT_RATE_HZ, TranscriptionSettings
 from jackfield.errors import PluginCannotStart
@@ -102,6 +103,26 @@ async def test_a_short_window_hears_the_same_words_sooner(
             took_s[name] = time.perf_counter() - begin
     assert heard["fast"] == heard["thorough"]
     assert took_s["fast"] < took_s["thorough"] * 0.75
+
+
+@pytest.mark.parametrize(
+    ("start_s", "said"),
+    [(0.74, "it was the best of times it was the"), (2.59, "it was the worst of times")],
+)
+async def test_what_a_short_window_would_repeat_is_heard_in_the_whole_one(
+    stt: FasterWhisperSTT, start_s: float, said: str
+) -> None:
+    speech = seconds(recording("two_cities"), start_s, start_s + 2.6)
+    transcript = await stt.recognize(speech, TranscriptionSettings(language="en", gated=True))
+    assert words(transcript.text) == said
+
+
+async def test_the_last_words_of_somebody_quick_are_heard(stt: FasterWhisperSTT) -> None:
+    read_aloud = seconds(recording("two_cities"), 0.5, 12.9)
+    quick = resample(read_aloud, round(STT_RATE_HZ * 1.45), STT_RATE_HZ)
+    assert "it was the epoch of belief it was the epoch of" in words(
+        (await stt.recognize(quick, ENGLISH)).text
+    )
 
 
 @pytest.mark.parametrize("gated", [False, True], ids=["all_sound", "gated"])
