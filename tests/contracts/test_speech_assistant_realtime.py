@@ -77,9 +77,11 @@ def ann(assistant: TrialServer) -> Headers:
     return newcomer(assistant)
 
 
-def finished(browser: Browser, text: str) -> Callable[[], bool]:
-    """Whether an answer was heard to its end."""
-    return lambda: text in [event["text"] for event in browser.events if event["type"] == "reply.finished"]
+def finished(browser: Browser, end: str) -> Callable[[], bool]:
+    """Whether an answer that ends so was heard to its end."""
+    return lambda: any(
+        event["text"].endswith(end) for event in browser.events if event["type"] == "reply.finished"
+    )
 
 
 async def off_loop(wait: Callable[[], object], what: str) -> None:
@@ -203,7 +205,7 @@ async def test_a_lost_connection_is_replaced_once_and_the_talk_is_known(
         await browser.say("text", text="What is the capital of Japan?")
         await browser.event("error")
         await browser.say("text", text="Who am I?")
-        await browser.until(finished(browser, "You said: Who am I?"))
+        await browser.until(finished(browser, "Who am I?"))  # the question before may be answered with it
         assert len(model.headers) == connections + 1
     told = [event["item"]["content"][0]["text"] for event in model.of_type("conversation.item.create")]
     assert told[2:4] == ["I am Ann.", "You said: I am Ann."]

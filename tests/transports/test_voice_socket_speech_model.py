@@ -142,7 +142,7 @@ async def test_a_lost_connection_is_replaced(server: ServerProcess, model: Realt
         trouble, _, _ = await until(phone, "error")
         assert trouble["code"] == "llm_failed"
         await phone.say("text", text="Once more.")
-        while (await until(phone, "reply.finished"))[0]["text"] != "You said: Once more.":
+        while not (await until(phone, "reply.finished"))[0]["text"].endswith("Once more."):
             pass
 
 

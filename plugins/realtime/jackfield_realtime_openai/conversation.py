@@ -17,7 +17,7 @@ from jackfield.contracts.realtime import (
 )
 from jackfield.contracts.stt import Transcript
 from jackfield.errors import ProviderBadReply
-from jackfield_realtime_openai.failures import ends_session, told_error
+from jackfield_realtime_openai.failures import ends_session, is_busy, told_error
 from jackfield_realtime_openai.messages import RATE_HZ
 
 _WIDTH_BYTES: Final = 2
@@ -30,6 +30,8 @@ class Conversation:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
+        self.asked = False
+        """Whether the service was asked for an answer that it has not begun."""
         self.responding = False
         """Whether the service works on an answer."""
         self.has_spoken = False
@@ -38,6 +40,10 @@ class Conversation:
         """Whether an answer is to be asked for as soon as no other is worked on."""
         self.response = ""
         """The answer that is worked on, or was last."""
+        self.unwanted = ""
+        """The answer that began although it was interrupted before, until it is cancelled."""
+        self._stop_next = False
+        """Whether the answer that was asked for was interrupted before it began."""
         self._stopped: set[str] = set()
         """Answers that were interrupted and still come."""
         self._item = ""
@@ -49,6 +55,11 @@ class Conversation:
         """Calls of functions without a result yet."""
         self._words: dict[str, str] = {}
         """What the user said in items that are still being written down."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is worked on or will be."""
+        return self.asked or self.responding
 
     def read(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         """Give what an event says.
@@ -62,6 +73,7 @@ class Conversation:
         """Listen no more to the answer that comes; gives the newest item, and how much of it was heard."""
         if self.responding:
             self._stopped.add(self.response)
+        self._stop_next = self.asked
         self._calls.clear()
         self.owes_response = False
         self._open_items.clear()
@@ -77,8 +89,12 @@ class Conversation:
         return not self._calls
 
     def _response_created(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
-        self.responding = True
+        self.asked, self.responding = False, True
         self.response = event["response"]["id"]
+        if self._stop_next:
+            self._stop_next = False
+            self.unwanted = self.response
+            self._stopped.add(self.response)
         return iter(())
 
     def _response_done(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
@@ -148,6 +164,11 @@ class Conversation:
         error = event.get("error")
         if ends_session(error):
             raise told_error(error)
+        # It may be why there will be no answer to what was asked.
+        stopped, self.asked, self._stop_next = self._stop_next, False, False
+        if is_busy(error):
+            self.owes_response = not stopped
+            return iter(())
         self._logger.warning("the service does not accept an event: %s", told_error(error))
         return iter(())
 

@@ -60,6 +60,11 @@ def ends_session(error: object) -> bool:
     return error.get("code") in _ENDS or error.get("type") != "invalid_request_error"
 
 
+def is_busy(error: object) -> bool:
+    """Whether an answer was refused because another is worked on."""
+    return isinstance(error, Mapping) and error.get("code") == "conversation_already_has_active_response"
+
+
 def _json(body: bytes | bytearray | None) -> object:
     try:
         value: object = json.loads(body or b"null")

@@ -62,12 +62,11 @@ class OpenAIFarSession(OpenAIRealtimeSession):
 
     async def interrupt(self, heard_ms: int) -> None:
         responding = self._conversation.responding
-        response = self._conversation.response
         self._conversation.interrupt(heard_ms)
         if self._conversation.user_speaks:
             return  # the service falls silent itself, and knows what was heard
         if responding:
-            self._send({"type": "response.cancel", "response_id": response})
+            self._cancel(self._conversation.response)
         self._send({"type": "output_audio_buffer.clear"})
 
     async def update(self, settings: RealtimeSettings) -> None:
@@ -116,7 +115,7 @@ class OpenAIFarSession(OpenAIRealtimeSession):
                 self._socket = await self._attach()
         except TimeoutError:
             raise ProviderTimedOut("The connection beside a call was not opened again in time.") from None
-        self._conversation.responding = False
+        self._conversation.asked = self._conversation.responding = False
         self._attached_again.set()
 
     async def _write(self) -> None:
@@ -131,8 +130,8 @@ class OpenAIFarSession(OpenAIRealtimeSession):
 
     async def _ask_again(self, wait_s: float) -> None:
         await anyio.sleep(wait_s)
-        if not (self._conversation.responding or self._conversation.user_speaks):
-            self._send({"type": "response.create"})
+        if not (self._conversation.busy or self._conversation.user_speaks):
+            self._ask()
 
     async def _open(self) -> None:
         self._answer, self._call = await self._calls.begin(self._sdp, self._settings)

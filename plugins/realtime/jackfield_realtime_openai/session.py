@@ -75,10 +75,10 @@ class OpenAIRealtimeSession:
         self._wanted.set()
 
     async def interrupt(self, heard_ms: int) -> None:
-        response = self._conversation.response if self._conversation.responding else None
+        responding = self._conversation.responding
         cut = self._conversation.interrupt(heard_ms)
-        if response is not None:  # named, for the next answer may have begun meanwhile
-            self._send({"type": "response.cancel", "response_id": response})
+        if responding:
+            self._cancel(self._conversation.response)
         if cut is not None:
             self._send(truncate(*cut))
 
@@ -106,7 +106,7 @@ class OpenAIRealtimeSession:
 
     async def say(self, text: str) -> None:
         wish = f"Say the following to the user, word for word, and nothing else:\n{text}"
-        self._send({"type": "response.create", "response": {"instructions": wish}})
+        self._ask({"instructions": wish})
 
     async def __aenter__(self) -> Self:
         try:
@@ -137,9 +137,12 @@ class OpenAIRealtimeSession:
         while self._socket is not None:
             for output in outputs_of(conversation, await self._next()):
                 yield output
-            if conversation.owes_response and not conversation.responding:
+            if conversation.unwanted:
+                self._cancel(conversation.unwanted)
+                conversation.unwanted = ""
+            if conversation.owes_response and not conversation.busy:
                 conversation.owes_response = False
-                self._send({"type": "response.create"})
+                self._ask()
 
     async def _open(self) -> None:
         try:
@@ -175,10 +178,18 @@ class OpenAIRealtimeSession:
 
     def _respond(self) -> None:
         """Ask for an answer, once no other is worked on."""
-        if self._conversation.responding:
+        if self._conversation.busy:
             self._conversation.owes_response = True
         else:
-            self._send({"type": "response.create"})
+            self._ask()
+
+    def _ask(self, wishes: dict[str, str] | None = None) -> None:
+        self._conversation.asked = True
+        self._send({"type": "response.create"} | ({"response": wishes} if wishes else {}))
+
+    def _cancel(self, response: str) -> None:
+        """Cancel an answer by its name, for the next may begin meanwhile."""
+        self._send({"type": "response.cancel", "response_id": response})
 
     def _send(self, event: ClientEvent) -> None:
         """Have an event sent, after all sound that was pushed before it."""

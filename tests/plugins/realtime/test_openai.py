@@ -255,6 +255,39 @@ async def test_a_second_answer_is_asked_for_when_the_first_is_over(server: Realt
     assert words(read).endswith("You said: Two")
 
 
+async def test_what_is_told_before_an_answer_begins_is_answered_too(server: RealtimeServer) -> None:
+    async with session(server) as talk, aclosing(talk._outputs()) as outputs:
+        assert isinstance(talk, SaysPhrases)
+        await talk.say("Welcome!")
+        await talk.inject("One")
+        read = await until(outputs, is_end)
+        read += await until(outputs, is_end)
+    assert words(read) == "Welcome!You said: One"
+
+
+async def test_what_is_told_while_the_service_answers_of_itself_is_answered_too(
+    server: RealtimeServer,
+) -> None:
+    async with session(server) as talk, aclosing(talk._outputs()) as outputs:
+        talk.push(speech(0.5) + bytes(RATE_HZ * 2))
+        await talk.inject("One")
+        read = await until(outputs, is_end)
+        read += await until(outputs, is_end)
+    assert words(read).endswith("You said: One")
+
+
+async def test_an_answer_that_was_interrupted_before_it_began_is_not_heard(server: RealtimeServer) -> None:
+    async with session(server) as talk, aclosing(talk._outputs()) as outputs:
+        await talk.inject("One")
+        await talk.interrupt(0)
+        await talk.inject("Two")
+        read = await until(outputs, is_end)
+        while not words(read):
+            read += await until(outputs, is_end)
+    assert words(read) == "You said: Two"
+    assert len(server.of_type("response.cancel")) == 1
+
+
 async def test_an_error_that_ends_nothing_is_logged_without_words(
     server: RealtimeServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -200,9 +200,8 @@ class SpeechModel:
         self._greeted = True
         if self._unwritten and self._request.turns == "explicit":
             self._line.wish(self._commit)
-        for question in self._unanswered:
-            if question.text:
-                self._line.wish(partial(_inject, question.text))
+        if texts := [question.text for question in self._unanswered if question.text]:
+            self._line.wish(partial(_inject, "\n".join(texts)))  # one answer is enough
 
     async def session_lost(self, failure: Exception) -> None:
         self._leg.tell(CallTrouble(code_of("llm", failure)))

@@ -291,10 +291,11 @@ async def test_what_is_asked_before_the_session_stands_is_asked_once(tmp_path: P
     parts = {"scenarios": {"pirate": {"instructions": "You are a pirate."}}}
     async with exchange(tmp_path, duet, config=parts).call() as talk:
         await anyio.sleep(0.5)
-        talk.call.text("Hello")
+        talk.call.text("Hello.")
+        talk.call.text("How are you?")
         talk.call.switch("pirate")
         await anyio.sleep(1)
-    assert duet.now.injected == ["Hello"]
+    assert duet.now.injected == ["Hello.\nHow are you?"]
     assert [settings.instructions for settings in duet.now.updates] == ["You are a pirate."]
 
 
