@@ -56,6 +56,8 @@ class Cascade:
         self._recognition = recognise(self)
         self._repertoire = repertoire
         self._foresight = Foresight(repertoire.read_ahead)
+        self._unread = False
+        """Whether the part was changed and the model has not read how the new one begins."""
         self._settings = settings
         self._report_interruption = report_interruption
         self._report_detector = report_detector
@@ -88,8 +90,10 @@ class Cascade:
                 tasks.start_soon(self._say_all)  # here each step would pass through all that awaits this
                 if self._saying is None and (greeting := self._repertoire.greeting(self)) is not None:
                     self._say(greeting)
+                self._read_ahead()
                 await self._repertoire.prepare()
         finally:
+            self._tasks = None
             self._recognition.close()
             if self._saying is not None:
                 self._saying.interrupt()
@@ -113,6 +117,7 @@ class Cascade:
         self._leg.tell(SpeechStarted())
         self._yield_to_speech()
         if self._saying is None and self._tasks is not None:
+            self._unread = False
             self._foresight.begin(self._tasks)
 
     def _yield_to_speech(self) -> None:
@@ -236,6 +241,9 @@ class Cascade:
 
     def switch(self, scenario: str) -> None:
         self._repertoire.switch(scenario)
+        self._foresight.end()
+        self._unread = True
+        self._read_ahead()
 
     # How the answers go.
 
@@ -247,6 +255,7 @@ class Cascade:
             self._saying = None
             self._doubt = False
             self._update()
+            self._read_ahead()
         if saying is self._farewell:
             self._host.hang_up("provider_lost")
 
@@ -301,6 +310,12 @@ class Cascade:
         self._start(saying)
         saying.release()
         self._update()
+
+    def _read_ahead(self) -> None:
+        """Have the model read how a new part begins, unless something is being said: that comes first."""
+        if self._unread and self._saying is None and self._tasks is not None:
+            self._unread = False
+            self._foresight.begin(self._tasks)
 
     def _start(self, saying: Saying) -> None:
         self._foresight.end()

@@ -1,4 +1,4 @@
-"""Reading ahead: while the user speaks, the model reads what the next prompt begins with."""
+"""Reading ahead: while the user speaks, or has yet to, the model reads what the next prompt begins with."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ class Foresight:
 
     def __init__(self, show: Callable[[], Awaitable[None]]) -> None:
         self._show = show
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None  # while it runs
 
     def begin(self, tasks: TaskGroup) -> None:
-        """Begin to read, anew if that has begun. Returns at once."""
-        self.end()
-        self._scope = anyio.CancelScope()
-        tasks.start_soon(self._read, self._scope)
+        """Begin to read, unless that has begun. Returns at once."""
+        if self._scope is None:
+            self._scope = anyio.CancelScope()
+            tasks.start_soon(self._read, self._scope)
 
     def end(self) -> None:
-        """Read no further: the prompt itself is there. Returns at once."""
-        self._scope.cancel()
+        """Read no further: the prompt itself is there, or another is to come. Returns at once."""
+        if self._scope is not None:
+            self._scope.cancel()
+            self._scope = None
 
     async def _read(self, scope: anyio.CancelScope) -> None:
+        if scope.cancel_called:
+            return  # before anything was asked of the model
         with scope:
             try:
                 await self._show()
@@ -38,3 +42,5 @@ class Foresight:
                 logger.warning("the model cannot read ahead: %s", type(error).__name__)
             except Exception:
                 logger.exception("the model cannot read ahead")
+        if self._scope is scope:
+            self._scope = None
