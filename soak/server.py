@@ -18,6 +18,8 @@ from typing import Final
 
 import psutil
 
+from soak.memory import Sample
+
 PREFIX: Final = "You said: "
 _HERE: Final = Path(__file__).parent
 _MIB: Final = 1 << 20
@@ -82,6 +84,32 @@ class Holding:
         plain = {"descriptors": self.descriptors, "sockets": self.sockets, "threads": self.native_threads}
         return plain | counted
 
+    @classmethod
+    def of(cls, process: psutil.Process, told: Census) -> Holding:
+        """What the operating system says that a server holds, and what it tells of itself."""
+        return cls(
+            memory_mib=process.memory_info().rss / _MIB,
+            descriptors=process.num_fds(),
+            sockets=len(process.net_connections("all")),
+            native_threads=process.num_threads(),
+            threads=told.threads,
+            tasks=told.tasks,
+            objects=told.objects,
+            blocks=told.blocks,
+        )
+
+    def sample(self, at_s: float, task: str) -> Sample:
+        """What of it is kept of one moment of a trial; a call or a socket is counted by its task."""
+        return Sample(
+            round(at_s, 1),
+            self.memory_mib,
+            self.descriptors,
+            self.native_threads,
+            sum(self.tasks.values()),
+            self.blocks,
+            self.tasks.get(task, 0),
+        )
+
     def beyond(self, idle: Holding) -> dict[str, int]:
         """What is held now and was not held then."""
         before = idle.counts()
@@ -111,11 +139,6 @@ class SoakServer:
         self._log = log
         self._greeted_bytes = log.stat().st_size
 
-    def memory_mib(self) -> float:
-        """Resident memory."""
-        resident: int = self._psutil.memory_info().rss
-        return resident / _MIB
-
     def cpu_s(self) -> float:
         """Seconds of processor time that it has used."""
         times = self._psutil.cpu_times()
@@ -127,16 +150,7 @@ class SoakServer:
         with urllib.request.urlopen(address, timeout=30) as answer:
             told = Census(**json.load(answer))
         time.sleep(0.1)  # the connection of that is closed on both sides
-        return Holding(
-            memory_mib=self.memory_mib(),
-            descriptors=self._psutil.num_fds(),
-            sockets=len(self._psutil.net_connections("all")),
-            native_threads=self._psutil.num_threads(),
-            threads=told.threads,
-            tasks=told.tasks,
-            objects=told.objects,
-            blocks=told.blocks,
-        )
+        return Holding.of(self._psutil, told)
 
     def figures(self) -> dict[str, float]:
         """Everything on `/metrics`, by name and labels as they are written there."""

@@ -38,7 +38,6 @@ _PASSWORD: Final = "correct horse battery staple"
 _ADDRESS: Final = 'public_url = "https://fuzz.example"'
 _ROOT: Final = Path(__file__).parents[2]
 _DOORS: Final = _ROOT / "soak" / "doors"
-_MIB: Final = 1 << 20
 _TROUBLE: Final = re.compile(
     r"Traceback|never retrieved|never awaited|was destroyed but| - (ERROR|CRITICAL) - |Fatal|Segmentation"
 )
@@ -281,16 +280,7 @@ class House:
     def holding(self, *, objects: bool = True) -> Holding:
         """Count what the server with the doors holds."""
         census = Census(**self.client.get("/census", params={"objects": objects}).raise_for_status().json())
-        return Holding(
-            memory_mib=self._process.memory_info().rss / _MIB,
-            descriptors=self._process.num_fds(),
-            sockets=len(self._process.net_connections("all")),
-            native_threads=self._process.num_threads(),
-            threads=census.threads,
-            tasks=census.tasks,
-            objects=census.objects,
-            blocks=census.blocks,
-        )
+        return Holding.of(self._process, census)
 
     def left(self, idle: Holding) -> Mapping[str, int]:
         """What is held beyond what was held when idle, once everything had time to end; nothing, ever."""

@@ -17,7 +17,7 @@ from soak.fuzz.house import House
 from soak.fuzz.offers import fuzz_commands, fuzz_offers
 from soak.fuzz.requests import fuzz_requests
 from soak.fuzz.sockets import SocketFuzzer
-from soak.memory import Sample, Samples
+from soak.memory import Samples
 from tests.postgres_server import PostgresServer
 
 _DOCUMENT_SHARE: Final = 0.25
@@ -128,7 +128,8 @@ def _run(house: House, folder: Path, result: Result) -> None:
         fuzz_offers(house, result.seed, _cases(result.rounds, _OFFERS), findings)
         fuzz_commands(house, result.seed, _cases(result.rounds, _COMMANDS), findings)
         result.rounds += 1
-        result.samples.all.append(_sample(house, at_s))
+        holding = house.holding()  # which collects garbage, so that it is not taken for growth
+        result.samples.all.append(holding.sample(at_s, "LiveCall.run"))
         result.say(_progress(result))
     fuzzer.greet("in the end")
     check_clips(house, findings)
@@ -145,19 +146,6 @@ def warm_up(house: House, fuzzer: SocketFuzzer) -> None:
 
 def _cases(number: int, count: int) -> range:
     return range(number * count, (number + 1) * count)
-
-
-def _sample(house: House, at_s: float) -> Sample:
-    holding = house.holding()  # which collects garbage, so that it is not taken for growth
-    return Sample(
-        round(at_s, 1),
-        holding.memory_mib,
-        holding.descriptors,
-        holding.native_threads,
-        sum(holding.tasks.values()),
-        holding.blocks,
-        holding.tasks.get("LiveCall.run", 0),
-    )
 
 
 def _progress(result: Result) -> str:
