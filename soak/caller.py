@@ -11,7 +11,8 @@ from typing import ClassVar, Final, Protocol
 import anyio
 
 from soak.line import Line, dial
-from soak.witness import Tally, Witness
+from soak.tally import Tally
+from soak.witness import Witness
 
 FRAME_S: Final = 0.04
 _ANSWER_S: Final = 20.0

@@ -15,18 +15,13 @@ from typing import Final
 import anyio
 from anyio import to_thread
 
-from bench.call_load import percentile_ms
-from soak.memory import Sample
-from soak.server import PREFIX, Holding, SoakServer, serve
-from soak.socket_result import Result, judge
+from soak.server import PREFIX, SoakServer, serve
+from soak.socket_result import SocketResult
 from soak.tongues import TONGUES
-from soak.visitors import Tally, Visitor
+from soak.visitors import Visitor, VisitorTally
+from soak.watch import account, watch
 
-_SAMPLE_S: Final = 5.0
-_PROGRESS_S: Final = 10.0
 _SETTLE_S: Final = 4.0
-_REST_S: Final = 5.0
-"""After the last hang-up, until nothing may be left."""
 _CONNECTING_S: Final = 0.01
 """Between two that come."""
 _FINALE_S: Final = 60.0
@@ -78,7 +73,7 @@ options.backend.url = "http://127.0.0.1:{behind}"
 class Trial:
     """The visitors of one server."""
 
-    def __init__(self, server: SoakServer, tokens: Sequence[str], result: Result) -> None:
+    def __init__(self, server: SoakServer, tokens: Sequence[str], result: SocketResult) -> None:
         self._server = server
         self._tokens = tokens
         self._result = result
@@ -87,7 +82,7 @@ class Trial:
     async def warm_up(self) -> None:
         """Visit every door once, so that what is made once is made."""
         for number in range(len(TONGUES)):
-            await self._visitor(number, Tally()).converse(1)
+            await self._visitor(number, VisitorTally()).converse(1)
         await anyio.sleep(_SETTLE_S)
 
     async def run(self, seconds: float) -> None:
@@ -120,11 +115,11 @@ class Trial:
             for number in range(result.idle, result.idle + result.busy):
                 tasks.start_soon(self._visitor(number, result.tally).talk)
             tasks.start_soon(self._lag)
-            await self._watch(seconds)
+            await watch(self._server, result, seconds)
             tasks.cancel_scope.cancel()
         result.server_cpu_s = self._server.cpu_s() - before_cpu_s
 
-    def _visitor(self, number: int, tally: Tally) -> Visitor:
+    def _visitor(self, number: int, tally: VisitorTally) -> Visitor:
         name = f"visitor-{number}"
         tongue = TONGUES[number % len(TONGUES)](name, self._tokens[number])
         return Visitor(self._server.port, name, tongue, tally, self._result.seed + number)
@@ -135,26 +130,10 @@ class Trial:
             await anyio.sleep(_LAG_S)
             self._result.late_s.append(anyio.current_time() - due_s)
 
-    async def _watch(self, seconds: float) -> None:
-        """Take samples, and tell how it goes."""
-        began_s = anyio.current_time()
-        before_cpu_s = self._server.cpu_s()
-        next_sample_s, next_line_s = 0.0, _PROGRESS_S
-        while (now_s := anyio.current_time() - began_s) < seconds:
-            if now_s >= next_sample_s:
-                next_sample_s += _SAMPLE_S
-                self._result.samples.all.append(await to_thread.run_sync(_sample, self._server, now_s))
-            if now_s >= next_line_s:
-                next_line_s += _PROGRESS_S
-                cpu_s = self._server.cpu_s()
-                self._result.say(_progress(self._result, (cpu_s - before_cpu_s) / _PROGRESS_S))
-                before_cpu_s = cpu_s
-            await anyio.sleep(max(0.0, min(next_sample_s, next_line_s, seconds) - now_s))
 
-
-async def hold(idle: int, busy: int, minutes: float, seed: int) -> Result:
+async def hold(idle: int, busy: int, minutes: float, seed: int) -> SocketResult:
     """Hold so many sockets for so long."""
-    result = Result(idle, busy, minutes, seed)
+    result = SocketResult(idle, busy, minutes=minutes, seed=seed)
     result.say(f"sockets: {idle} idle and {busy} busy for {minutes:g} minutes, seed {seed}")
     tokens = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(idle + busy + len(TONGUES))]
     with serve(_BEHIND) as behind, serve(_config(tokens, behind.port)) as server:
@@ -162,58 +141,13 @@ async def hold(idle: int, busy: int, minutes: float, seed: int) -> Result:
         await trial.warm_up()
         before = await to_thread.run_sync(server.holding)
         await trial.run(minutes * 60)
-        await anyio.sleep(_REST_S)
-        await _account(server, result, before)
+        await account(server, result, before)
         await to_thread.run_sync(behind.stop)
         result.log += behind.log()
-    judge(result)
+    result.judge()
     return result
 
 
 def _config(tokens: Sequence[str], behind: int) -> str:
     lines = "\n".join(f'visitor-{number} = "{token}"' for number, token in enumerate(tokens))
     return _CONFIG.format(common=_COMMON, tokens=lines, behind=behind)
-
-
-def _sample(server: SoakServer, at_s: float) -> Sample:
-    holding = server.holding(objects=False)
-    return Sample(
-        round(at_s, 1),
-        holding.memory_mib,
-        holding.descriptors,
-        holding.native_threads,
-        sum(holding.tasks.values()),
-        holding.blocks,
-        holding.tasks.get("JsonSocket.send_waiting", 0),
-    )
-
-
-def _progress(result: Result, cpu: float) -> str:
-    sample, tally = result.samples.all[-1], result.tally
-    newest = [took for _, each in tally.answers.values() for took in each[-200:]]
-    return (
-        f"{sample.at_s:6.0f} s  {sample.memory_mib:7.2f} MiB  {sample.calls:4} sockets  "
-        f"{sample.tasks:5} tasks  CPU {cpu:4.0%}  {tally.counts['answers']:6} answers, "
-        f"p95 {percentile_ms(newest, 95):6.1f} ms  {tally.counts['conversations']:5} conversations  "
-        f"{len(tally.wrong)} wrong"
-    )
-
-
-async def _account(server: SoakServer, result: Result, before: Holding) -> None:
-    """Note what is left after the last socket, and stop the server."""
-    rest = await to_thread.run_sync(server.holding)
-    figures = server.figures()
-    open_now = sum(value for name, value in figures.items() if name.startswith("jackfield_sockets{"))
-    result.left = rest.beyond(before) | ({"sockets on /metrics": int(open_now)} if open_now else {})
-    result.say(f"before the first socket: {_told(before)}")
-    result.say(f"{_REST_S:g} s after the last:     {_told(rest)}")
-    await to_thread.run_sync(server.stop)
-    result.log, result.exit_code = server.log(), server.stopped_with
-
-
-def _told(holding: Holding) -> str:
-    return (
-        f"{holding.memory_mib:.2f} MiB, {holding.descriptors} descriptors, {holding.sockets} sockets, "
-        f"{holding.native_threads} threads, {sum(holding.tasks.values())} tasks, "
-        f"{sum(holding.objects.values())} objects of sockets"
-    )

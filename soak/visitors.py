@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from array import array
-from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
@@ -15,6 +14,7 @@ import anyio
 
 from soak.line import Line, dial, text, upgrade
 from soak.server import PREFIX
+from soak.tally import Tally
 from soak.tongues import Tongue, Unexpected
 
 SERVED: Final = "idle sockets that were served at the end"
@@ -28,12 +28,9 @@ _WORDS: Final = "how do i get from the main station to the old harbour on foot t
 
 
 @dataclass(slots=True)
-class Tally:
+class VisitorTally(Tally):
     """What happened to all visitors together."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    """Anything that should not have happened."""
     answers: dict[str, tuple[array[float], array[float]]] = field(default_factory=dict)
     """By door: when each answer was whole, of the monotonic clock, and how long it had taken, in seconds."""
 
@@ -48,7 +45,7 @@ class Tally:
 class Visitor:
     """One visitor. Every answer must be to the visitor's own last question, whole, and in its order."""
 
-    def __init__(self, port: int, name: str, tongue: Tongue, tally: Tally, seed: int) -> None:
+    def __init__(self, port: int, name: str, tongue: Tongue, tally: VisitorTally, seed: int) -> None:
         self._port = port
         self._name = name
         self._tongue = tongue

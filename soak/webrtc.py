@@ -17,10 +17,11 @@ from anyio import to_thread
 
 from bench.browser_line import BrowserLine
 from soak.caller import HANG_UP_S, Caller, Manner, Wire
-from soak.endurance import Result, hold
+from soak.endurance import CallResult, hold
 from soak.manners import browser_manners
 from soak.server import PREFIX, serve
-from soak.witness import Tally, Witness
+from soak.tally import Tally
+from soak.witness import Witness
 from tests.plugins.realtime.openai_realtime_server import KEY, RealtimeServer, realtime_server
 
 _CASCADE: Final = "/assistant"
@@ -142,9 +143,9 @@ class BrowserCaller(Caller):
                 await self._browser.hang_up()
 
 
-async def endure_webrtc(calls: int, minutes: float, seed: int) -> Result:
+async def endure_webrtc(calls: int, minutes: float, seed: int) -> CallResult:
     """Hold so many calls over WebRTC for so long."""
-    result = Result(calls, minutes, seed)
+    result = CallResult(calls, minutes=minutes, seed=seed)
     result.say(f"endurance over WebRTC: {calls} callers for {minutes:g} minutes, seed {seed}")
     manners = await to_thread.run_sync(browser_manners)
     with realtime_server() as provider, serve(_config(provider)) as server:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 
 from soak.server import PREFIX
+from soak.tally import Tally
 
 TYPED = re.compile(r"typed (\d+)$")
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened in all calls together."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    """Anything that should not have happened."""
 
 
 class Witness:

@@ -13,7 +13,8 @@ import pytest
 from jackfield.models import is_fetched
 from soak.memory import Sample, Samples
 from soak.server import Holding
-from soak.witness import Tally, Witness
+from soak.tally import Tally
+from soak.witness import Witness
 
 ROOT = Path(__file__).parents[2]
 

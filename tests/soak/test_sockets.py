@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from soak.memory import Sample
-from soak.socket_result import Result
+from soak.socket_result import SocketResult
 from soak.tongues import ChatPage, Device, ProxyPage, Unexpected
-from soak.visitors import SERVED, Tally, Visitor
+from soak.visitors import SERVED, Visitor, VisitorTally
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,8 +28,8 @@ def test_a_short_trial_holds_and_leaves_nothing() -> None:
     assert "PASSED" in ran.stdout
 
 
-def result(*, idle: int, sockets: int, served: int, answers: int = 1) -> Result:
-    found = Result(idle, 1, 1.0, 1, exit_code=0)
+def result(*, idle: int, sockets: int, served: int, answers: int = 1) -> SocketResult:
+    found = SocketResult(idle, 1, minutes=1.0, seed=1, exit_code=0)
     found.samples.all.append(Sample(0.0, 100.0, 9, 3, 5, 1000, sockets))
     found.tally.counts.update({SERVED: served, "answers": answers})
     return found
@@ -56,7 +56,7 @@ def test_latencies_are_told_by_door_and_by_minute() -> None:
 
 
 def test_what_nobody_asked_for_is_noticed() -> None:
-    tally = Tally()
+    tally = VisitorTally()
     visitor = Visitor(0, "somebody", Device("somebody", "token"), tally, 1)
     visitor.event({"action": "message_created", "payload": {}})
 
@@ -64,7 +64,7 @@ def test_what_nobody_asked_for_is_noticed() -> None:
 
 
 def test_a_server_that_hangs_up_is_noticed() -> None:
-    tally = Tally()
+    tally = VisitorTally()
     Visitor(0, "somebody", Device("somebody", "token"), tally, 1).closed()
 
     assert tally.wrong == ["somebody at pichat: the server has hung up with code None"]
