@@ -35,7 +35,7 @@ class Question:
         self.known.set()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Exchange:
     """What the user said, perhaps in several goes, and what they heard."""
 
@@ -50,6 +50,7 @@ class Exchanges:
         self._means = means
         self._request = request
         self._unstored: deque[Exchange] = deque()
+        self._storing = anyio.Lock()
         self._changed = anyio.Event()
 
     def add(self, exchange: Exchange) -> None:
@@ -61,28 +62,34 @@ class Exchanges:
         """Store what is added, until cancelled."""
         while True:
             while self._unstored:
+                exchange = self._unstored[0]
                 with anyio.move_on_after(_WORDS_S):
-                    for question in self._unstored[0].questions:
+                    for question in exchange.questions:
                         await question.known.wait()
-                await self._store_first()
+                with anyio.CancelScope(shield=True):
+                    async with self._storing:
+                        if exchange in self._unstored:  # else it was settled meanwhile
+                            await self._store_first()
             self._changed = anyio.Event()
             await self._changed.wait()
 
     async def settle(self) -> None:
-        """Store what was added, as far as its words are known."""
-        while self._unstored:
-            await self._store_first()
+        """Store what was added, as far as its words are known; returns when all of it is stored."""
+        with anyio.CancelScope(shield=True):
+            async with self._storing:
+                while self._unstored:
+                    await self._store_first()
 
     async def _store_first(self) -> None:
-        with anyio.CancelScope(shield=True):  # the store has a time limit of its own
-            exchange = self._unstored.popleft()
-            kind = exchange.questions[0].kind if exchange.questions else "voice"
-            question = joined(*(question.text for question in exchange.questions))
-            now = datetime.now(UTC)
-            messages = [StoredMessage(question, kind, now, is_user=True)] if question else []
-            messages.append(StoredMessage(exchange.heard, kind, now, is_user=False))
-            try:
-                async with self._means.order.turn(self._means.sessions.key(self._request.conversation)):
-                    await self._means.store(self._request, *messages)
-            except ProtocolError as error:  # too many turns of the conversation wait already
-                self._means.floor.leg.tell(CallTrouble(error.code))
+        """Store the oldest, under the lock and a shield: the store has a time limit of its own."""
+        exchange = self._unstored.popleft()
+        kind = exchange.questions[0].kind if exchange.questions else "voice"
+        question = joined(*(question.text for question in exchange.questions))
+        now = datetime.now(UTC)
+        messages = [StoredMessage(question, kind, now, is_user=True)] if question else []
+        messages.append(StoredMessage(exchange.heard, kind, now, is_user=False))
+        try:
+            async with self._means.order.turn(self._means.sessions.key(self._request.conversation)):
+                await self._means.store(self._request, *messages)
+        except ProtocolError as error:  # too many turns of the conversation wait already
+            self._means.floor.leg.tell(CallTrouble(error.code))

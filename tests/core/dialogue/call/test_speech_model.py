@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from jackfield.contracts.call import (
 from jackfield.contracts.extension import ProviderFailed, TurnFinished, TurnStarted
 from jackfield.contracts.llm import Message, ToolCall, ToolSpec
 from jackfield.contracts.realtime import RealtimeSpeech, RealtimeText
+from jackfield.contracts.session import StoredMessage
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolFinished, ToolStarted
 from jackfield.errors import ProtocolError, ProviderRateLimited, ProviderUnauthorized, ProviderUnavailable
 from jackfield.testing import VirtualClock
+from jackfield_session_memory import MemoryOptions, MemoryStore
 from tests.core.dialogue.call.duet import MODEL_HZ, Duet
 from tests.core.dialogue.call.talk import Exchange, Talk
 
@@ -277,6 +280,44 @@ async def test_what_was_heard_of_an_answer_that_broke_off_is_kept(tmp_path: Path
         await anyio.sleep(0.1)
         assert duet.now.settings.history[1] == Message("assistant", finished.text)
     assert LONG.startswith(finished.text)
+
+
+async def test_a_session_is_lost_while_the_words_of_a_question_are_waited_for(tmp_path: Path) -> None:
+    duet = Duet()
+    house = exchange(tmp_path, duet)
+    async with house.call() as talk:
+        duet.now.hear(None)
+        duet.now.speak("a", "Hello Ada.", 0.5)
+        await talk.answered()
+        duet.now.tell(ProviderUnavailable("gone"))
+        await anyio.sleep(0.1)
+        assert duet.now.settings.history == (Message("assistant", "Hello Ada."),)
+        duet.now.hear("Who am I?")
+        duet.now.speak("b", "You are Ada.", 0.5)
+        await talk.answered(2)
+    assert (await house.stage.stored())[1:] == [(True, "Who am I?"), (False, "You are Ada.")]
+
+
+class SlowStore(MemoryStore):
+    """Takes its time to write."""
+
+    async def append(
+        self, key: str, messages: Sequence[StoredMessage], *, max_messages: int, ttl_s: float
+    ) -> bool:
+        await anyio.sleep(0.3)
+        return await super().append(key, messages, max_messages=max_messages, ttl_s=ttl_s)
+
+
+async def test_the_next_session_is_told_what_is_still_being_stored(tmp_path: Path) -> None:
+    duet = Duet()
+    async with exchange(tmp_path, duet, store=SlowStore(MemoryOptions())).call() as talk:
+        duet.now.hear("I am Ada.")
+        duet.now.speak("a", "Hello Ada.", 0.5)
+        await talk.answered()
+        await anyio.sleep(0.1)
+        duet.now.tell(ProviderUnavailable("gone"))
+        await anyio.sleep(0.4)
+        assert duet.now.settings.history == (Message("user", "I am Ada."), Message("assistant", "Hello Ada."))
 
 
 async def test_sound_is_kept_while_a_session_is_replaced(tmp_path: Path) -> None:
