@@ -29,10 +29,11 @@ from jackfield.contracts.stt import Transcript
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolStarted, TurnRequest
 from jackfield.dialogue.call.announcement import Announcement
-from jackfield.dialogue.call.exchanges import Exchange, Exchanges, Question
+from jackfield.dialogue.call.exchanges import Exchange, Exchanges
 from jackfield.dialogue.call.far_reply import FarReply
 from jackfield.dialogue.call.model_line import ModelLine
 from jackfield.dialogue.call.model_means import ModelMeans
+from jackfield.dialogue.call.model_questions import OpenQuestions
 from jackfield.dialogue.call.model_reply import ModelReply, ModelTurn
 from jackfield.dialogue.call.model_sessions import ModelSessions
 from jackfield.dialogue.call.responder import Host
@@ -77,13 +78,7 @@ class SpeechModel:
         """What is heard, and what is to be heard after it."""
         self._over: set[str] = set()
         """Items of the session that nobody wants any more."""
-        self._unwritten: deque[Question] = deque()
-        """What was said and is not written down yet."""
-        self._unanswered: list[Question] = []
-        self._awaited = False
-        """Whether the model owes an answer."""
-        self._began_s = 0.0
-        """When the user had finished."""
+        self._questions = OpenQuestions()
         self._rate_hz = 0
         self._forwarded: ForwardedSession | None = None
         self._greeted = not request.greet
@@ -154,9 +149,7 @@ class SpeechModel:
     def text(self, text: str) -> None:
         self._host.user_active()
         self.give_way()
-        question = Question("text")
-        question.is_heard_as(text)
-        self._await(question)
+        self._questions.typed(text)
         self._line.wish(partial(_inject, text))
         self._update()
 
@@ -164,15 +157,14 @@ class SpeechModel:
         newest, heard_ms = self._queue[-1] if self._queue else None, 0
         if newest is not None and newest is self._queue[0]:
             heard_ms = round(1000 * self._means.floor.heard_s(newest.item))
-        elif newest is None and not self._awaited:
+        elif newest is None and not self._questions.awaited:
             return
         self._drop_replies()
         self._line.wish(lambda session: session.interrupt(heard_ms))
 
     def interrupt(self) -> None:
         self.give_way()
-        self._unanswered.clear()
-        self._awaited = False
+        self._questions.forget()
         self._update()
 
     def played(self, item: int) -> None:
@@ -198,16 +190,14 @@ class SpeechModel:
         if not self._greeted and greeting and isinstance(session, SaysPhrases):
             self._line.wish(lambda _: session.say(greeting))
         self._greeted = True
-        if self._unwritten and self._request.turns == "explicit":
+        if self._questions.unwritten and self._request.turns == "explicit":
             self._line.wish(self._commit)
-        if texts := [question.text for question in self._unanswered if question.text]:
-            self._line.wish(partial(_inject, "\n".join(texts)))  # one answer is enough
+        if text := self._questions.text:
+            self._line.wish(partial(_inject, text))  # one answer is enough
 
     async def session_lost(self, failure: Exception) -> None:
         self._leg.tell(CallTrouble(code_of("llm", failure)))
-        for question in self._unwritten:
-            question.is_heard_as("")
-        self._unwritten.clear()
+        self._questions.never_written()
         self._drop_replies(failure)
         await self._exchanges.settle()
 
@@ -256,7 +246,7 @@ class SpeechModel:
             self._noticed(output)
         elif isinstance(output, RealtimeUsage):
             self._with.figures.used(self._request.transport, output)
-            self._awaited = False  # if there was nothing to say, nothing comes
+            self._questions.awaited = False  # if there was nothing to say, nothing comes
             self._update()
         elif self._tasks is not None:
             self._tasks.start_soon(self._call_tool, output)
@@ -275,21 +265,14 @@ class SpeechModel:
         """The user has finished; an answer will come, and some time the words of the question."""
         self._host.user_active()
         self._leg.tell(SpeechStopped())
-        question = Question("voice")
-        self._unwritten.append(question)
-        self._await(question)
+        self._questions.spoken()
         self._update()
-
-    def _await(self, question: Question) -> None:
-        self._unanswered.append(question)
-        self._awaited = True
-        self._began_s = loop_time_s()
 
     def _written(self, transcript: Transcript) -> None:
         text = normalise(transcript.text)
         final = transcript.kind == "final"
-        if final and self._unwritten:
-            self._unwritten.popleft().is_heard_as(text)
+        if final:
+            self._questions.written(text)
         if text:
             self._leg.tell(UserText(text, final=final))
 
@@ -303,9 +286,8 @@ class SpeechModel:
         return self._new_reply(name) if begin else None
 
     def _new_reply(self, name: str) -> ModelReply:
-        questions, self._unanswered = self._unanswered, []
-        self._awaited = False
-        waterfall = Waterfall(self._began_s or loop_time_s(), clock=loop_time_s)
+        questions = self._questions.take()
+        waterfall = Waterfall(self._questions.began_s or loop_time_s(), clock=loop_time_s)
         kind = questions[0].kind if questions else "voice"
         who = self._with.model, self._sessions.plugin
         turn = ModelTurn(self._asked(kind), self._key, *who, waterfall, self._means.call)
@@ -357,7 +339,7 @@ class SpeechModel:
         if reply.heard:
             self._exchanges.add(Exchange(reply.questions, reply.heard))
         else:
-            self._unanswered[:0] = reply.questions
+            self._questions.reopen(reply.questions)
 
     def _drop_replies(self, failure: Exception | None = None) -> None:
         """Fall silent: what is heard is over, and what was to follow is not heard."""
@@ -388,7 +370,7 @@ class SpeechModel:
         """Let the call know what it is doing now."""
         if self._queue and self._queue[0].sounding:
             self._host.set_state("speaking")
-        elif self._queue or self._awaited or self._tools_running:
+        elif self._queue or self._questions.awaited or self._tools_running:
             self._host.set_state("thinking")
         else:
             self._host.set_state("listening")
