@@ -126,6 +126,7 @@ async def telephones(
     real: bool = False,
     config: Mapping[str, Any] | None = None,
     replicas: Path | None = None,
+    offer_s: float = 600.0,
     **options: Any,
 ) -> AsyncIterator[Telephones]:
     """Serve telephones with these options; with `real`, the core holds the calls, on parts without models.
@@ -138,7 +139,7 @@ async def telephones(
         doors, servers = [], []
         for _ in range(2 if replicas else 1):
             site = Site("transport.1", "speech_assistant", logging.getLogger("trial"), MOUNT)
-            chosen = SpeechAssistantOptions(telephone=telephone_options(**options))
+            chosen = SpeechAssistantOptions(offer_s=offer_s, telephone=telephone_options(**options))
             door = _Door(SpeechAssistant(chosen, site), None if real else switchboard, requests)
             store = make_store(redis.url) if redis else MemoryStore(MemoryOptions())
             parts = _parts(door, store, auths, config)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from anyio import create_task_group, current_time, sleep
 
 from jackfield import ProtocolError
+from jackfield.testing import VirtualClock
 from jackfield_session_memory.options import MemoryOptions
 from jackfield_session_memory.store import MemoryStore
 from jackfield_transport_speech_assistant.book import LIVE_S, Book
 
 pytestmark = pytest.mark.anyio
+VIRTUAL = pytest.mark.parametrize(
+    "anyio_backend", [("asyncio", {"loop_factory": VirtualClock})], ids=["virtual"]
+)
 
 
 class Clock:
@@ -127,3 +132,32 @@ async def test_a_session_whose_owner_died_is_over_soon(book: Book, clock: Clock)
         await book.newest("people/ann")
     await book.create("people/ann", "default")
     await book.create("people/ann", "default")
+
+
+@pytest.fixture
+def timed() -> Book:
+    """A book whose time is the event loop's."""
+    store = MemoryStore(MemoryOptions(), clock=current_time)
+    return Book(store, "/", per_user=2, offer_s=600, clock=current_time)
+
+
+@VIRTUAL
+async def test_a_session_is_outlasted_once_its_offer_can_come_no_more(timed: Book) -> None:
+    session, _secret = await timed.create("people/ann", "default")
+    began_s = current_time()
+    await timed.outlast(session)
+    assert current_time() - began_s == pytest.approx(600)
+
+
+@VIRTUAL
+async def test_a_session_is_outlasted_soon_after_its_owner_died(timed: Book) -> None:
+    session, secret = await timed.create("people/ann", "default")
+    owned = await timed.join(await timed.admit(session, secret))
+    assert owned is not None
+    async with create_task_group() as tasks:
+        tasks.start_soon(timed.outlast, session)
+        for _ in range(100):
+            await sleep(LIVE_S / 3)
+            await timed.keep(owned)
+        died_s = current_time()
+    assert LIVE_S <= current_time() - died_s <= 2 * LIVE_S

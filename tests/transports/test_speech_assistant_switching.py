@@ -1,10 +1,11 @@
-"""The socket that changes scenarios, when the store fails."""
+"""The socket that changes scenarios, when the session expires or the store fails."""
 
 from __future__ import annotations
 
 import json
 import logging
 
+import anyio
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -26,6 +27,14 @@ async def refused(socket: ClientConnection) -> tuple[str, int | None]:
     said = json.loads(await socket.recv())
     await socket.wait_closed()
     return said["code"], socket.close_code
+
+
+@pytest.mark.contract("SA-18", "SA-40")
+async def test_the_socket_of_a_session_that_expires_is_closed() -> None:
+    async with telephones(offer_s=1) as house, await switching(house) as socket:
+        assert json.loads(await socket.recv())["type"] == "scenario.updated"
+        with anyio.fail_after(5):
+            assert await refused(socket) == ("session_not_found", 4404)
 
 
 @pytest.mark.contract("SA-31", "SA-40")

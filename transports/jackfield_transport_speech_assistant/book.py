@@ -135,6 +135,17 @@ class Book:
             raise session_not_found()
         return max(found, key=lambda session: session.made_s)
 
+    async def outlast(self, session: Session) -> None:
+        """Return when a session is over, even if nobody says so: no offer came in time, or its owner died.
+
+        Within `LIVE_S` seconds of the latter. Whoever ends a session tells its channel.
+        """
+        while True:
+            known = await self._read(session.id)
+            if known is None:
+                return
+            await anyio.sleep(LIVE_S if known.joined else known.until_s - self._clock())
+
     async def admit(self, session: Session, secret: str) -> Session:
         """Let whoever brings the secret in, once; gives the session as it is from then on.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -58,17 +59,18 @@ class Switching:
         """
         failure: ProtocolError | StoreUnavailable | None = None  # raised below, so that it is in no group
 
-        async def report() -> None:
+        async def close_after(session_lasts: Callable[[], Awaitable[None]]) -> None:
             nonlocal failure
             try:
-                await self._report(socket, session, told)
+                await session_lasts()
                 failure = session_not_found()
             except StoreUnavailable as error:
                 failure = error
             tasks.cancel_scope.cancel()
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(report)
+            tasks.start_soon(close_after, partial(self._report, socket, session, told))
+            tasks.start_soon(close_after, partial(self._book.outlast, session))
             try:
                 await self._take(socket, session)
             except (ProtocolError, StoreUnavailable) as error:
