@@ -26,19 +26,12 @@ from jackfield.models import locate
 FLOOR: Final = "floor"
 JACKFIELD: Final = "jackfield"
 _HERE: Final = Path(__file__).parent
-_CONFIG: Final = f"""
-[server]
-log_level = "WARNING"
+_COMMON: Final = f"""
 [llm]
 use = "echo"
 [stt]
 use = "scripted"
 options.transcripts = ["{HEARD}"]
-[tts]
-use = "tone"
-[tts.named.short]
-use = "tone"
-options.character_ms = {SHORT_MS}
 [session]
 use = "memory"
 [limits]
@@ -48,43 +41,37 @@ silence_ms = 200
 max_calls = 1000
 [[transport]]
 use = "voice_socket"
-[[transport]]
-use = "bench_pauses"
-"""
-_DOORS: Final = f"""
-[server]
-log_level = "WARNING"
-public_url = "https://bench.example.org"
-[llm]
-use = "echo"
-[stt]
-use = "scripted"
-options.transcripts = ["{HEARD}"]
-[tts]
-use = "tone"
-options.character_ms = {SHORT_MS}
-[vad]
-use = "silero"
-[session]
-use = "memory"
-[limits]
-enabled = false
-[call]
-silence_ms = 200
-max_calls = 1000
-[[transport]]
-use = "voice_socket"
-[[transport]]
-use = "speech_assistant"
-mount = "/assistant"
-options.sessions_per_user = 100
-options.telephone.verify_signatures = false
 [[transport]]
 use = "bench_pauses"
 """
 _SILERO: Final = """
 [vad]
 use = "silero"
+"""
+_VOICE_SOCKET: Final = f"""
+{_COMMON}
+[server]
+log_level = "WARNING"
+[tts]
+use = "tone"
+[tts.named.short]
+use = "tone"
+options.character_ms = {SHORT_MS}
+"""
+_DOORS: Final = f"""
+{_COMMON}
+{_SILERO}
+[server]
+log_level = "WARNING"
+public_url = "https://bench.example.org"
+[tts]
+use = "tone"
+options.character_ms = {SHORT_MS}
+[[transport]]
+use = "speech_assistant"
+mount = "/assistant"
+options.sessions_per_user = 100
+options.telephone.verify_signatures = false
 """
 _STARTS: Final = 5
 _OVERLOADED_S: Final = 60.0
@@ -118,7 +105,7 @@ def serve(name: str, *, silero: bool, every_s: float = 0.05) -> Iterator[CallSer
         with _started(lambda _folder, port: ["-m", "bench.call_floor", str(port), *model], every_s) as server:
             yield server
     else:
-        with _serve_jackfield(_CONFIG + (_SILERO if silero else ""), every_s) as server:
+        with _serve_jackfield(_VOICE_SOCKET + (_SILERO if silero else ""), every_s) as server:
             yield server
 
 

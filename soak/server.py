@@ -25,38 +25,50 @@ _HERE: Final = Path(__file__).parent
 _MIB: Final = 1 << 20
 _START_S: Final = 45.0
 _STOP_S: Final = 20.0
-_CONFIG: Final = f"""
+COMMON: Final = f"""
 [server]
 log_level = "WARNING"
 [llm]
 use = "echo"
 options.prefix = "{PREFIX}"
-[stt]
-use = "scripted"
-options.transcripts = ["one two three", "what is the weather like, and will it rain? I wonder.", "go on"]
-[stt.named.partials]
-use = "scripted"
-options.transcripts = ["tell me a story of four words", "stop"]
-options.partials = true
-[tts]
-use = "tone"
-[tts.named.slow]
-use = "tone"
-options.delay_s = 0.02
-options.rate_hz = 22050
-[vad]
-use = "silero"
 [session]
 use = "memory"
 ttl_seconds = 60
+[[transport]]
+use = "soak_census"
+"""
+"""What every configuration has."""
+SPEECH: Final = """
+[stt]
+use = "scripted"
+options.transcripts = ["one two three", "what is the weather like, and will it rain? I wonder.", "go on"]
+[tts]
+use = "tone"
+[vad]
+use = "silero"
+"""
+"""The parts that calls need."""
+FAR_LIMITS: Final = """
 [limits]
 user_per_minute = 1000000
 session_per_minute = 1000000
 address_per_minute = 1000000
+"""
+"""Everything is counted, and nobody comes near."""
+_CONFIG: Final = f"""
+{COMMON}
+{SPEECH}
+[stt.named.partials]
+use = "scripted"
+options.transcripts = ["tell me a story of four words", "stop"]
+options.partials = true
+[tts.named.slow]
+use = "tone"
+options.delay_s = 0.02
+options.rate_hz = 22050
+{FAR_LIMITS}
 [[transport]]
 use = "voice_socket"
-[[transport]]
-use = "soak_census"
 """
 
 

@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 from anyio import to_thread
 
-from soak.server import PREFIX, SoakServer, serve
+from soak.server import COMMON, FAR_LIMITS, SoakServer, serve
 from soak.socket_result import SocketResult
 from soak.tongues import TONGUES
 from soak.visitors import Visitor, VisitorTally
@@ -28,29 +28,13 @@ _FINALE_S: Final = 60.0
 """Until every idle visitor has been served."""
 _LAG_S: Final = 0.1
 
-_COMMON: Final = f"""
-[server]
-log_level = "WARNING"
-[llm]
-use = "echo"
-options.prefix = "{PREFIX}"
-[session]
-use = "memory"
-ttl_seconds = 60
-[limits]
-user_per_minute = 1000000
-session_per_minute = 1000000
-address_per_minute = 1000000
-[[transport]]
-use = "soak_census"
-"""
 _BEHIND: Final = f"""
-{_COMMON}
+{COMMON}
+{FAR_LIMITS}
 [[transport]]
 use = "relay_chat"
 """
-_CONFIG: Final = """
-{common}
+_DOORS: Final = """
 [auth.users]
 use = "api_token"
 [auth.users.options.tokens]
@@ -150,4 +134,4 @@ async def hold(idle: int, busy: int, minutes: float, seed: int) -> SocketResult:
 
 def _config(tokens: Sequence[str], behind: int) -> str:
     lines = "\n".join(f'visitor-{number} = "{token}"' for number, token in enumerate(tokens))
-    return _CONFIG.format(common=_COMMON, tokens=lines, behind=behind)
+    return COMMON + FAR_LIMITS + _DOORS.format(tokens=lines, behind=behind)

@@ -19,7 +19,7 @@ from bench.browser_line import BrowserLine
 from soak.caller import HANG_UP_S, Caller, Manner, Wire
 from soak.endurance import CallResult, hold
 from soak.manners import browser_manners
-from soak.server import PREFIX, serve
+from soak.server import COMMON, SPEECH, serve
 from soak.tally import Tally
 from soak.witness import Witness
 from tests.plugins.realtime.openai_realtime_server import KEY, RealtimeServer, realtime_server
@@ -31,26 +31,11 @@ _NOTICED_S: Final = 60.0
 """So long it may take until a browser that has vanished is given up: until then its call is held."""
 _FORGET_S: Final = 5.0
 _GONE_S: Final = 2.0
-_CONFIG: Final = """
-[server]
-log_level = "WARNING"
-[llm]
-use = "echo"
-options.prefix = "{prefix}"
-[stt]
-use = "scripted"
-options.transcripts = ["one two three", "what is the weather like, and will it rain? I wonder.", "go on"]
-[tts]
-use = "tone"
-[vad]
-use = "silero"
+_DOORS: Final = """
 [realtime]
 use = "openai"
 options.api_key = "{key}"
 options.base_url = "{url}"
-[session]
-use = "memory"
-ttl_seconds = 60
 [limits]
 enabled = false
 [[transport]]
@@ -61,8 +46,6 @@ options.sessions_per_user = 100
 use = "soak_models"
 mount = "{models}"
 options.sessions_per_user = 100
-[[transport]]
-use = "soak_census"
 """
 
 
@@ -193,4 +176,5 @@ def _connections(provider: RealtimeServer) -> Mapping[str, int]:
 
 
 def _config(provider: RealtimeServer) -> str:
-    return _CONFIG.format(prefix=PREFIX, key=KEY, url=provider.url, cascade=_CASCADE, models=_MODELS)
+    doors = _DOORS.format(key=KEY, url=provider.url, cascade=_CASCADE, models=_MODELS)
+    return COMMON + SPEECH + doors
