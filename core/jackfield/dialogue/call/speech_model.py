@@ -78,6 +78,8 @@ class SpeechModel:
         """What is heard, and what is to be heard after it."""
         self._over: set[str] = set()
         """Items of the session that nobody wants any more."""
+        self._stopping: object | None = None
+        """The newest interruption that the session has not been told of yet."""
         self._questions = OpenQuestions()
         self._rate_hz = 0
         self._forwarded: ForwardedSession | None = None
@@ -160,7 +162,15 @@ class SpeechModel:
         elif newest is None and not self._questions.awaited:
             return
         self._drop_replies()
-        self._line.wish(lambda session: session.interrupt(heard_ms))
+        self._stopping = stopping = object()
+        self._line.wish(partial(self._stop, stopping, heard_ms))
+
+    async def _stop(self, stopping: object, heard_ms: int, session: RealtimeSession) -> None:
+        try:
+            await session.interrupt(heard_ms)
+        finally:
+            if stopping is self._stopping:
+                self._stopping = None
 
     def interrupt(self) -> None:
         self.give_way()
@@ -184,6 +194,7 @@ class SpeechModel:
         """Greet, or have answered what no session did."""
         self._rate_hz = session.rate_hz
         self._over.clear()
+        self._stopping = None
         if self._told_part is not self._part:
             self._line.wish(self._change)
         greeting = self._part.greeting
@@ -283,6 +294,9 @@ class SpeechModel:
         for reply in self._queue:
             if isinstance(reply, ModelReply) and reply.name == name:
                 return reply
+        if begin and self._stopping is not None:  # it belongs to what is being interrupted
+            self._over.add(name)
+            return None
         return self._new_reply(name) if begin else None
 
     def _new_reply(self, name: str) -> ModelReply:

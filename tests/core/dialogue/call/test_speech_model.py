@@ -151,6 +151,26 @@ async def test_typed_text_interrupts_and_is_answered(tmp_path: Path) -> None:
     assert (await house.stage.stored())[2:] == [(True, "Stop that."), (False, "As you wish.")]
 
 
+async def test_an_answer_that_begins_while_it_is_interrupted_does_not_hold_up_the_next(
+    tmp_path: Path,
+) -> None:
+    duet = Duet()
+    house = exchange(tmp_path, duet)
+    async with house.call() as talk:
+        duet.now.hear("Tell me of Rome.")
+        await anyio.sleep(0.1)
+        duet.now.speak("a", LONG, 0.2, done=False)  # has arrived, but nobody has looked at it
+        talk.call.text("Of Paris, please.")
+        await anyio.sleep(0.1)
+        duet.now.speak("b", "Paris was not, either.", 0.5)
+        finished = await talk.answered()
+    assert (finished.text, finished.outcome) == ("Paris was not, either.", "ok")
+    assert await house.stage.stored() == [
+        (True, "Tell me of Rome. Of Paris, please."),
+        (False, "Paris was not, either."),
+    ]
+
+
 async def test_a_second_item_is_heard_after_the_first(tmp_path: Path) -> None:
     duet = Duet()
     house = exchange(tmp_path, duet)
