@@ -68,7 +68,7 @@ contracts: $(TEST_STAMP) ## Print each requirement of the contracts with the tes
 
 .PHONY: bench
 bench: $(TEST_STAMP) ## Measure the text path beside a hand-written endpoint.
-	@$(BIN)/python bench/text_path.py
+	@$(BIN)/python -m bench.text_path
 
 .PHONY: soak
 soak: $(TEST_STAMP) ## Hold calls and sockets for ten minutes, and let everything go wrong. ARGS='--minutes 1'

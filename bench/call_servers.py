@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,11 @@ import psutil
 
 from bench.call_floor import HEARD, SHORT_MS
 from bench.call_pauses import MIB
-from bench.text_path import Server, free_port, wait_for
+from bench.process import HERE, TRANSPORTS, Server, environment, running, serving
 from jackfield.models import locate
 
 FLOOR: Final = "floor"
 JACKFIELD: Final = "jackfield"
-_HERE: Final = Path(__file__).parent
 _COMMON: Final = f"""
 [llm]
 use = "echo"
@@ -102,7 +100,7 @@ def serve(name: str, *, silero: bool, every_s: float = 0.05) -> Iterator[CallSer
     """
     if name == FLOOR:
         model = [str(locate("silero-vad"))] if silero else []
-        with _started(lambda _folder, port: ["-m", "bench.call_floor", str(port), *model], every_s) as server:
+        with _started(lambda port: ["-m", "bench.call_floor", str(port), *model], every_s) as server:
             yield server
     else:
         with _serve_jackfield(_VOICE_SOCKET + (_SILERO if silero else ""), every_s) as server:
@@ -118,36 +116,20 @@ def serve_doors() -> Iterator[CallServer]:
 
 @contextmanager
 def _serve_jackfield(config: str, every_s: float) -> Iterator[CallServer]:
-    def command(folder: Path, port: int) -> list[str]:
-        file = folder / "bench.toml"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "bench.toml")
         file.write_text(config)
-        return ["-m", "jackfield", "serve", str(file), "--port", str(port)]
-
-    with _started(command, every_s) as server:
-        yield server
+        with _started(serving(file), every_s) as server:
+            yield server
 
 
 @contextmanager
-def _started(command: Callable[[Path, int], list[str]], every_s: float) -> Iterator[CallServer]:
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            [sys.executable, *command(Path(folder), port)],
-            env=_environment(),
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            wait_for(port, process, every_s)
-            yield CallServer(port, process.pid)
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def _environment() -> Mapping[str, str]:
-    paths = [str(_HERE.parent), str(_HERE / "transports"), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+def _started(arguments: Callable[[int], Sequence[str]], every_s: float) -> Iterator[CallServer]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(arguments, folder, HERE.parent, TRANSPORTS, every_s=every_s) as server,
+    ):
+        yield CallServer(server.port, server.process_id)
 
 
 def import_s(name: str) -> float:
@@ -160,7 +142,7 @@ def _run_s(program: str) -> float:
     times_s = []
     for _ in range(_STARTS):
         began_s = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program], env=_environment(), check=True)
+        subprocess.run([sys.executable, "-c", program], env=environment(HERE.parent, TRANSPORTS), check=True)
         times_s.append(time.perf_counter() - began_s)
     return median(times_s)
 

@@ -6,17 +6,14 @@ The proxies of both pass messages on to the same server, which is another floor:
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench.text_path import Server, free_port, wait_for
+from bench.process import Server, running, serving
 
 FLOOR: Final = "floor"
 JACKFIELD: Final = "jackfield"
@@ -99,14 +96,14 @@ def serve(stores: Sequence[str]) -> Iterator[dict[str, Server]]:
     """Start the floor, and Jackfield once for each store: `jackfield` on memory, else `jackfield STORE`."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        upstream = stack.enter_context(_process(partial(_floor, 0), folder))
-        found = {FLOOR: stack.enter_context(_process(partial(_floor, upstream.port), folder))}
+        upstream = stack.enter_context(running(partial(_floor, 0), folder, _ROOT))
+        found = {FLOOR: stack.enter_context(running(partial(_floor, upstream.port), folder, _ROOT))}
         for store in stores:
             session = stack.enter_context(STORES[store]())
             config = Path(folder, f"{store}.toml")
             config.write_text(_config(upstream.port) + session)
             name = JACKFIELD if store == "memory" else f"{JACKFIELD} {store}"
-            found[name] = stack.enter_context(_process(partial(_jackfield, config), folder))
+            found[name] = stack.enter_context(running(serving(config), folder, _ROOT))
         yield found
 
 
@@ -117,25 +114,4 @@ def _config(upstream: int) -> str:
 
 def _floor(upstream: int, port: int) -> list[str]:
     sockets = "websockets-sansio"  # what Jackfield's own is made of
-    return [sys.executable, "-m", "bench.door_floor", str(port), str(upstream), sockets, *TOKENS]
-
-
-def _jackfield(config: Path, port: int) -> list[str]:
-    return [sys.executable, "-m", "jackfield", "serve", str(config), "--port", str(port)]
-
-
-@contextmanager
-def _process(command: Callable[[int], list[str]], folder: str) -> Iterator[Server]:
-    port = free_port()
-    process = subprocess.Popen(command(port), env=_environment(), cwd=folder, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(port, process)
-        yield Server(port, process.pid)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _environment() -> Mapping[str, str]:
-    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return ["-m", "bench.door_floor", str(port), str(upstream), sockets, *TOKENS]

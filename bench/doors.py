@@ -28,7 +28,7 @@ import uvloop
 from bench import record
 from bench.door_clients import STORED, WAYS, Talk, Way
 from bench.door_servers import FLOOR, JACKFIELD, MOST_CLIENTS, STORES, serve
-from bench.text_path import Server
+from bench.process import Server
 
 _TURNS_BEFORE: Final = 3
 """Of each client, which do not count."""

@@ -16,14 +16,12 @@ import asyncio
 import json
 import logging
 import multiprocessing
-import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,7 +33,8 @@ import uvloop
 
 import jackfield_llm_openai as plugin
 from bench import record
-from bench.text_path import HERE, Server, free_port, measure as ask_server, wait_for
+from bench.process import HERE, TRANSPORTS, Server, running, serving
+from bench.text_path import measure as ask_server
 from jackfield.contracts.llm import GenerationRequest, Message
 from jackfield.plugin import Site
 from jackfield_llm_openai import OpenAIOptions
@@ -161,30 +160,18 @@ use = "bench_stream"
 @contextmanager
 def servers(url: str) -> Iterator[dict[str, Server]]:
     """Start a server of each side."""
-    ports = {"sdk": free_port(), "plugin": free_port()}
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         config = Path(folder, "bench.toml")
         config.write_text(CONFIG.format(url=url))
-        paths = os.pathsep.join([str(HERE / "transports"), os.environ.get("PYTHONPATH", "")])
-        serve_config = ["-m", "jackfield", "serve", str(config), "--port", str(ports["plugin"])]
-        commands = {"sdk": [str(HERE / "openai_floor.py"), str(ports["sdk"]), url], "plugin": serve_config}
-        processes = {
-            name: subprocess.Popen(
-                [sys.executable, *command],
-                env=os.environ | {"PYTHONPATH": paths},
-                cwd=folder,
-                stdout=subprocess.DEVNULL,
-            )
+        commands = {
+            "sdk": lambda port: [str(HERE / "openai_floor.py"), str(port), url],
+            "plugin": serving(config),
+        }
+        yield {
+            name: stack.enter_context(running(command, folder, TRANSPORTS))
             for name, command in commands.items()
         }
-        try:
-            for name, process in processes.items():
-                wait_for(ports[name], process)
-            yield {name: Server(ports[name], process.pid) for name, process in processes.items()}
-        finally:
-            for process in processes.values():
-                process.terminate()
-                process.wait(20)
 
 
 async def compare_servers(url: str, seconds: float, rounds: int) -> dict[str, list[float]]:

@@ -16,16 +16,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import math
 import os
 import platform
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -33,7 +29,8 @@ from typing import Final
 
 import uvloop
 
-HERE: Final = Path(__file__).parent
+from bench.process import HERE, TRANSPORTS, Server, running, serving
+
 TOKENS: Final = 200
 END: Final = b"<end>"
 CONFIG: Final = """
@@ -51,20 +48,6 @@ use = "bench_stream"
 
 
 @dataclass(frozen=True)
-class Server:
-    """A server that listens."""
-
-    port: int
-    process_id: int
-
-    def cpu_s(self) -> float:
-        """Seconds of processor time that it has used; not a number where that cannot be told."""
-        if sys.platform != "linux":
-            return math.nan
-        return time.clock_gettime(~self.process_id << 3 | 2)  # see clock_getcpuclockid(3)
-
-
-@dataclass(frozen=True)
 class Figures:
     """What a server did."""
 
@@ -75,53 +58,21 @@ class Figures:
     """Processor time of a turn."""
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes], every_s: float = 0.05) -> None:
-    """Return once the server listens; looks every so many seconds, for ten in all."""
-    for _ in range(round(10 / every_s)):
-        if process.poll() is not None:
-            raise SystemExit(f"a server ended with exit code {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(every_s)
-    raise SystemExit("a server does not listen")
-
-
 @contextmanager
 def servers() -> Iterator[dict[str, Server]]:
     """Start both servers."""
-    ports = {"floor": free_port(), "jackfield": free_port()}
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         config = Path(folder, "bench.toml")
         config.write_text(CONFIG)
-        paths = os.pathsep.join([str(HERE / "transports"), os.environ.get("PYTHONPATH", "")])
-        jackfield_port = str(ports["jackfield"])
         commands = {
-            "floor": [sys.executable, str(HERE / "floor.py"), str(ports["floor"]), "auto"],
-            "jackfield": [sys.executable, "-m", "jackfield", "serve", str(config), "--port", jackfield_port],
+            "floor": lambda port: [str(HERE / "floor.py"), str(port), "auto"],
+            "jackfield": serving(config),
         }
-        processes = {
-            name: subprocess.Popen(
-                command, env=os.environ | {"PYTHONPATH": paths}, cwd=folder, stdout=subprocess.DEVNULL
-            )
+        yield {
+            name: stack.enter_context(running(command, folder, TRANSPORTS))
             for name, command in commands.items()
         }
-        try:
-            for name, process in processes.items():
-                wait_for(ports[name], process)
-            yield {name: Server(ports[name], process.pid) for name, process in processes.items()}
-        finally:
-            for process in processes.values():
-                process.terminate()
-                process.wait(20)
 
 
 def masked_frame(text: str) -> bytes:
