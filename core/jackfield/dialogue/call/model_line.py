@@ -21,6 +21,7 @@ Wish = Callable[[RealtimeSession], Awaitable[None]]
 _KEPT_S: Final = 10.0
 """Sound of the user that is kept while there is no connection; of more, the newest."""
 _SILENCE_S: Final = 1.0
+_SETTLING_S: Final = 3.0
 
 
 class ModelLine:
@@ -72,6 +73,17 @@ class ModelLine:
         if self._session is not None:
             self._wishes.append(wish)
             self._changed.set()
+
+    async def settled(self) -> None:
+        """Wait until everything that was wished before is done, or could not be within a few seconds."""
+        done = anyio.Event()
+
+        async def tell(_session: RealtimeSession) -> None:
+            done.set()
+
+        self.wish(tell)
+        with anyio.move_on_after(_SETTLING_S):
+            await done.wait()
 
     async def run(self) -> None:
         """Carry wishes out until cancelled."""

@@ -19,6 +19,7 @@ from jackfield.contracts.realtime import (
     RealtimeOutput,
     RealtimeSession,
     RealtimeSettings,
+    RealtimeSpeech,
     RealtimeUsage,
 )
 from jackfield.dialogue.call.model_figures import ModelFigures
@@ -160,6 +161,8 @@ class ModelSessions:
                 elif isinstance(output, RealtimeUsage):
                     self._settle()
                 user.said(output)
+                if isinstance(output, RealtimeSpeech) and output.state == "started":
+                    await line.settled()  # else the answer to what is said would be interrupted, not the last
         finally:
             line.disconnect()
             self.figures.closed(self.model)

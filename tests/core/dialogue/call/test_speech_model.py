@@ -20,7 +20,7 @@ from jackfield.contracts.call import (
 from jackfield.contracts.extension import ProviderFailed, TurnFinished, TurnStarted
 from jackfield.contracts.llm import Message, ToolCall, ToolSpec
 from jackfield.contracts.realtime import RealtimeSpeech, RealtimeText
-from jackfield.contracts.session import StoredMessage
+from jackfield.contracts.session import StoredMessage, Window
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolFinished, ToolStarted
 from jackfield.errors import ProtocolError, ProviderRateLimited, ProviderUnauthorized, ProviderUnavailable
@@ -319,7 +319,11 @@ async def test_a_session_is_lost_while_the_words_of_a_question_are_waited_for(tm
 
 
 class SlowStore(MemoryStore):
-    """Takes its time to write."""
+    """Takes its time."""
+
+    async def load(self, key: str) -> Window | None:
+        await anyio.sleep(0.3)
+        return await super().load(key)
 
     async def append(
         self, key: str, messages: Sequence[StoredMessage], *, max_messages: int, ttl_s: float
@@ -331,13 +335,31 @@ class SlowStore(MemoryStore):
 async def test_the_next_session_is_told_what_is_still_being_stored(tmp_path: Path) -> None:
     duet = Duet()
     async with exchange(tmp_path, duet, store=SlowStore(MemoryOptions())).call() as talk:
+        await anyio.sleep(0.5)
         duet.now.hear("I am Ada.")
         duet.now.speak("a", "Hello Ada.", 0.5)
         await talk.answered()
         await anyio.sleep(0.1)
         duet.now.tell(ProviderUnavailable("gone"))
-        await anyio.sleep(0.4)
+        await anyio.sleep(1)
         assert duet.now.settings.history == (Message("user", "I am Ada."), Message("assistant", "Hello Ada."))
+
+
+async def test_the_answer_to_what_interrupts_is_not_interrupted_itself(tmp_path: Path) -> None:
+    duet = Duet()
+    parts = {"scenarios": {"pirate": {"instructions": "You are a pirate."}}}
+    house = exchange(tmp_path, duet, config=parts, store=SlowStore(MemoryOptions()))
+    async with house.call() as talk:
+        await anyio.sleep(0.5)
+        duet.now.hear("Tell me of Rome.")
+        duet.now.speak("a", LONG, 6)
+        await talk.sounding()
+        talk.call.switch("pirate")  # for which the store is asked
+        await anyio.sleep(0)
+        duet.now.hear("Of Paris, please.")
+        duet.now.speak("b", "Paris was not, either.", 0.5)
+        assert (await talk.answered(2)).text == "Paris was not, either."
+    assert len(duet.now.interrupted) == 1
 
 
 async def test_sound_is_kept_while_a_session_is_replaced(tmp_path: Path) -> None:
