@@ -39,6 +39,11 @@ class ModelLine:
         self.heard_s = 0.0
         """Seconds of sound that they made."""
 
+    @property
+    def session(self) -> RealtimeSession | None:
+        """The session now, if there is one."""
+        return self._session
+
     def connect(self, session: RealtimeSession) -> None:
         """From now on this is the session."""
         self._resampler = Resampler(self._rate_hz, session.rate_hz)

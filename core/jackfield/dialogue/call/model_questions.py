@@ -22,6 +22,11 @@ class OpenQuestions:
         self._unanswered: list[Question] = []
 
     @property
+    def open(self) -> bool:
+        """Whether there is a question that an answer may be given to."""
+        return self.awaited or bool(self._unanswered)
+
+    @property
     def unwritten(self) -> bool:
         """Whether something was said that is not written down yet."""
         return bool(self._unwritten)

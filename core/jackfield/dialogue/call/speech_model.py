@@ -84,7 +84,8 @@ class SpeechModel:
         self._rate_hz = 0
         self._forwarded: ForwardedSession | None = None
         self._greeted = not request.greet
-        self._tools_running = 0
+        self._tool_calls: set[str] = set()
+        """Those whose results are waited for."""
 
     async def opening(self) -> RealtimeSettings:
         """What a session that is opened for it has to begin with."""
@@ -159,8 +160,9 @@ class SpeechModel:
         newest, heard_ms = self._queue[-1] if self._queue else None, 0
         if newest is not None and newest is self._queue[0]:
             heard_ms = round(1000 * self._means.floor.heard_s(newest.item))
-        elif newest is None and not self._questions.awaited:
+        elif newest is None and not (self._questions.open or self._tool_calls):
             return
+        self._tool_calls.clear()
         self._drop_replies()
         self._stopping = stopping = object()
         self._line.wish(partial(self._stop, stopping, heard_ms))
@@ -323,16 +325,18 @@ class SpeechModel:
         return reply
 
     async def _call_tool(self, call: ToolCall) -> None:
-        self._tools_running += 1
+        session = self._line.session
+        self._tool_calls.add(call.id)
         self._leg.tell(ToolStarted(call.id, call.name))
         try:
             context = ToolContext(self._request.conversation.user, self._key)
             result, finished = await self._with.toolbox.call(call, context)
         finally:
-            self._tools_running -= 1
+            self._tool_calls.discard(call.id)
         self._leg.tell(finished)
         self._with.figures.tool_called(self._request.transport, ok=finished.ok)
-        self._line.wish(lambda session: session.tool_result(call.id, result.content))
+        if session is self._line.session:  # another one did not ask
+            self._line.wish(lambda session: session.tool_result(call.id, result.content))
         self._update()
 
     # How the answers go.
@@ -384,7 +388,7 @@ class SpeechModel:
         """Let the call know what it is doing now."""
         if self._queue and self._queue[0].sounding:
             self._host.set_state("speaking")
-        elif self._queue or self._questions.awaited or self._tools_running:
+        elif self._queue or self._questions.awaited or self._tool_calls:
             self._host.set_state("thinking")
         else:
             self._host.set_state("listening")
