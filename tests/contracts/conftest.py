@@ -14,7 +14,10 @@ from jackfield.testing.recordings import record
 from tests.contracts.harness import CLIP_NAME, ServerFactory, Tree, TrialServer
 from tests.contracts.sign_in import accounts, signed_in
 from tests.contracts.speech import SIZES, Replicas, alone, replicas
+from tests.plugins.realtime.speech_model import house, model
 from tests.redis_server import RedisServer
+
+__all__ = ["house", "model"]
 
 RATE_HZ = 48_000
 

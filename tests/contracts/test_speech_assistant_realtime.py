@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ from tests.contracts.speech import (
     speaking,
     talking,
 )
-from tests.plugins.realtime.openai_realtime_server import KEY, RealtimeServer, realtime_server
+from tests.plugins.realtime.openai_realtime_server import KEY, RealtimeServer
 from tests.server_process import ServerProcess
 from tests.transports.browser import Browser, pitch_hz, tone
 
@@ -43,18 +43,6 @@ SECONDS: Final = "jackfield_realtime_audio_seconds_total"
 KINDS: Final = ("prompt", "completion")
 WAYS: Final = ("in", "out")
 BUSY: Final = {"type": "rate_limit_error", "code": "rate_limit_exceeded", "message": "Slow down."}
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[RealtimeServer]:
-    with realtime_server() as server:
-        yield server
-
-
-@pytest.fixture
-def model(house: RealtimeServer) -> RealtimeServer:
-    house.reset()
-    return house
 
 
 @pytest.fixture

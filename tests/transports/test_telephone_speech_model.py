@@ -17,7 +17,7 @@ import pytest
 
 from jackfield.audio.mulaw import RATE_HZ, decode_mulaw, encode_mulaw
 from jackfield.audio.resample import resample
-from tests.plugins.realtime.openai_realtime_server import KEY, LETTER_S, RealtimeServer, realtime_server
+from tests.plugins.realtime.openai_realtime_server import KEY, LETTER_S, RealtimeServer
 from tests.server_process import ServerProcess
 from tests.transports.twilio_phone import FRAME_BYTES, TOKEN, Line, Twilio
 
@@ -45,18 +45,6 @@ enabled = false
 use = "speech_assistant"
 options.telephone.auth_token = "{TOKEN}"
 """
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[RealtimeServer]:
-    with realtime_server() as server:
-        yield server
-
-
-@pytest.fixture
-def model(house: RealtimeServer) -> RealtimeServer:
-    house.reset()
-    return house
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.plugins.realtime.openai_realtime_server import KEY, LETTER_S, RealtimeServer, realtime_server
+from tests.plugins.realtime.openai_realtime_server import KEY, LETTER_S, RealtimeServer
 from tests.server_process import ServerProcess
 from tests.transports.switchboard import Phone
 
@@ -36,18 +36,6 @@ enabled = false
 [[transport]]
 use = "voice_socket"
 """
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[RealtimeServer]:
-    with realtime_server() as server:
-        yield server
-
-
-@pytest.fixture
-def model(house: RealtimeServer) -> RealtimeServer:
-    house.reset()
-    return house
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,23 +24,11 @@ from jackfield.testing.failure import Failing
 from jackfield_realtime_openai import azure as plugin
 from jackfield_realtime_openai.azure import AzureRealtimeOptions
 from jackfield_realtime_openai.model import OpenAIRealtime
-from tests.plugins.realtime.openai_realtime_server import DEPLOYMENT, KEY, RealtimeServer, realtime_server
+from tests.plugins.realtime.openai_realtime_server import DEPLOYMENT, KEY, RealtimeServer
 
 pytestmark = pytest.mark.anyio
 
 PLAIN = RealtimeSettings(instructions="You help.")
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[RealtimeServer]:
-    with realtime_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(house: RealtimeServer) -> RealtimeServer:
-    house.reset()
-    return house
 
 
 def options(endpoint: str, **others: Any) -> AzureRealtimeOptions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -41,24 +41,12 @@ from jackfield_realtime_openai import OpenAIRealtimeOptions
 from jackfield_realtime_openai.model import OpenAIRealtime
 from jackfield_realtime_openai.session import OpenAIRealtimeSession
 from tests.core.resilience.chained import Witness
-from tests.plugins.realtime.openai_realtime_server import KEY, RATE_HZ, RealtimeServer, realtime_server
+from tests.plugins.realtime.openai_realtime_server import KEY, RATE_HZ, RealtimeServer
 
 pytestmark = pytest.mark.anyio
 
 PLAIN = RealtimeSettings(instructions="You help.")
 LOOKUP = ToolSpec("lookup", "Looks up.", {"type": "object", "properties": {"text": {"type": "string"}}})
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[RealtimeServer]:
-    with realtime_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(house: RealtimeServer) -> RealtimeServer:
-    house.reset()
-    return house
 
 
 def options(url: str, **others: Any) -> OpenAIRealtimeOptions:
