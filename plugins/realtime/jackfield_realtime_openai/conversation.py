@@ -70,16 +70,22 @@ class Conversation:
         return iter(()) if read is None else read(self, event)
 
     def interrupt(self, heard_ms: int) -> tuple[str, int] | None:
-        """Listen no more to the answer that comes; gives the newest item, and how much of it was heard."""
+        """Listen no more to the answer that comes.
+
+        Gives the newest item and how much of it was heard, if there is more of it.
+        """
         if self.responding:
             self._stopped.add(self.response)
         self._stop_next = self.asked
         self._calls.clear()
         self.owes_response = False
-        self._open_items.clear()
         item, self._item = self._item, ""
+        is_whole = item not in self._open_items
+        self._open_items.clear()
         length_ms = self._item_bytes * 1000 // (_WIDTH_BYTES * RATE_HZ)
-        return (item, min(heard_ms, length_ms)) if item else None
+        if not item or (is_whole and heard_ms >= length_ms):
+            return None
+        return item, min(heard_ms, length_ms)
 
     def answered(self, call_id: str) -> bool:
         """A call has its result; says whether the model may go on."""

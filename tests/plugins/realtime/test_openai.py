@@ -163,13 +163,24 @@ async def test_an_interruption_cuts_what_was_not_heard(server: RealtimeServer) -
 
 
 async def test_no_more_than_came_is_said_to_have_been_heard(server: RealtimeServer) -> None:
+    server.script.pause_s = 0.1
     async with session(server) as talk, aclosing(talk._outputs()) as outputs:
-        await talk.inject("Hi")
-        await until(outputs, is_end)
+        await talk.inject("Tell me a story.")
+        await until(outputs, lambda output: isinstance(output, RealtimeAudio))
         await talk.interrupt(60_000)
         await talk.inject("Go on")
         await until(outputs, is_end)
-    assert server.of_type("conversation.item.truncate")[0]["audio_end_ms"] == 600
+    assert server.of_type("conversation.item.truncate")[0]["audio_end_ms"] == 200
+
+
+async def test_what_was_heard_to_its_end_is_not_cut(server: RealtimeServer) -> None:
+    async with session(server) as talk, aclosing(talk._outputs()) as outputs:
+        await talk.inject("Hi")
+        await until(outputs, is_end)
+        await talk.interrupt(600)
+        await talk.inject("Go on")
+        await until(outputs, is_end)
+    assert not server.of_type("conversation.item.truncate")
     assert not server.of_type("response.cancel")
 
 

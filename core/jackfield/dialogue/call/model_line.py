@@ -69,6 +69,10 @@ class ModelLine:
             self.pushed_s += len(pcm) / WIDTH_BYTES / self._rate_hz
             self._session.push(self._resampler.feed(pcm))
 
+    def forget(self) -> None:
+        """Let no model hear the sound that was kept."""
+        self._kept.clear()
+
     def push_silence(self) -> None:
         """Let the model hear that nobody speaks."""
         self.push(bytes(round(_SILENCE_S * self._rate_hz) * WIDTH_BYTES))

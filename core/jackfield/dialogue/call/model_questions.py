@@ -53,6 +53,11 @@ class OpenQuestions:
         if self._unwritten:
             self._unwritten.popleft().is_heard_as(text)
 
+    def said_as_one(self) -> None:
+        """All that was said will be written down at once."""
+        while len(self._unwritten) > 1:
+            self.written("")
+
     def never_written(self) -> None:
         """No more of what was said will be written down."""
         while self._unwritten:

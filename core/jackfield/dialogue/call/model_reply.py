@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Final, Literal
 
 import anyio
 
 from jackfield.assembly import Built
-from jackfield.audio.pcm import duration_s
+from jackfield.audio.pcm import WIDTH_BYTES, duration_s
 from jackfield.audio.resample import Resampler
 from jackfield.contracts.realtime import Realtime
 from jackfield.contracts.turn import TurnRequest
@@ -70,11 +71,19 @@ class ModelReply(Saying):
         self._passage = Passage("", 0.0)
         self._pieces: deque[bytes] = deque()
         self._all_came = False
+        self._came_bytes = 0
+        self._came_hz = rate_hz
         self._more = anyio.Event()
         means.runner.chronicle.begun(turn)
 
+    @property
+    def length_ms(self) -> int:
+        """Milliseconds of the sound that came, rounded up."""
+        return ceil(self._came_bytes * 1000 / (self._came_hz * WIDTH_BYTES))
+
     def sound(self, pcm: bytes) -> None:
         """More sound came, at the rate of the session."""
+        self._came_bytes += len(pcm)
         self._add(self._resampler.feed(pcm))
 
     def words(self, text: str, *, done: bool) -> None:

@@ -10,7 +10,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jackfield.contracts.call import CallLeg, CallRequest, CallTrouble, SpeechStarted, SpeechStopped, UserText
-from jackfield.contracts.llm import ToolCall
 from jackfield.contracts.realtime import (
     ForwardedSession,
     RealtimeAudio,
@@ -26,8 +25,7 @@ from jackfield.contracts.realtime import (
 )
 from jackfield.contracts.session import Window
 from jackfield.contracts.stt import Transcript
-from jackfield.contracts.tools import ToolContext
-from jackfield.contracts.turn import ToolStarted, TurnRequest
+from jackfield.contracts.turn import TurnRequest
 from jackfield.dialogue.call.announcement import Announcement
 from jackfield.dialogue.call.exchanges import Exchange, Exchanges
 from jackfield.dialogue.call.far_reply import FarReply
@@ -36,6 +34,7 @@ from jackfield.dialogue.call.model_means import ModelMeans
 from jackfield.dialogue.call.model_questions import OpenQuestions
 from jackfield.dialogue.call.model_reply import ModelReply, ModelTurn
 from jackfield.dialogue.call.model_sessions import ModelSessions
+from jackfield.dialogue.call.model_tools import ModelTools
 from jackfield.dialogue.call.responder import Host
 from jackfield.dialogue.call.saying import Saying, loop_time_s
 from jackfield.dialogue.failures import code_of
@@ -72,20 +71,23 @@ class SpeechModel:
             failover_s=with_.failover_s,
             replaced=with_.replaced,
         )
+        self._tools = ModelTools(
+            with_.toolbox, self._line, leg, with_.figures, request, self._key, self._update
+        )
         self._exchanges = Exchanges(self._means, self._asked("voice"))
         self._tasks: TaskGroup | None = None
         self._queue: deque[ModelReply | Announcement] = deque()
         """What is heard, and what is to be heard after it."""
         self._over: set[str] = set()
         """Items of the session that nobody wants any more."""
+        self._heard_ms = 0
+        """How much was heard of the newest item of the session."""
         self._stopping: object | None = None
         """The newest interruption that the session has not been told of yet."""
         self._questions = OpenQuestions()
         self._rate_hz = 0
         self._forwarded: ForwardedSession | None = None
         self._greeted = not request.greet
-        self._tool_calls: set[str] = set()
-        """Those whose results are waited for."""
 
     async def opening(self) -> RealtimeSettings:
         """What a session that is opened for it has to begin with."""
@@ -157,13 +159,15 @@ class SpeechModel:
         self._update()
 
     def give_way(self) -> None:
-        newest, heard_ms = self._queue[-1] if self._queue else None, 0
-        if newest is not None and newest is self._queue[0]:
-            heard_ms = round(1000 * self._means.floor.heard_s(newest.item))
-        elif newest is None and not (self._questions.open or self._tool_calls):
+        heard_ms = self._heard_ms
+        if self._queue:
+            newest, alone = self._queue[-1], len(self._queue) == 1
+            heard_ms = round(1000 * self._means.floor.heard_s(newest.item)) if alone else 0
+        elif not (self._questions.open or self._tools.awaited):
             return
-        self._tool_calls.clear()
+        self._tools.forget()
         self._drop_replies()
+        self._heard_ms = heard_ms
         self._stopping = stopping = object()
         self._line.wish(partial(self._stop, stopping, heard_ms))
 
@@ -177,6 +181,9 @@ class SpeechModel:
     def interrupt(self) -> None:
         self.give_way()
         self._questions.forget()
+        if self._line.session is None:
+            self._questions.never_written()
+            self._line.forget()
         self._update()
 
     def played(self, item: int) -> None:
@@ -196,21 +203,27 @@ class SpeechModel:
         """Greet, or have answered what no session did."""
         self._rate_hz = session.rate_hz
         self._over.clear()
+        self._heard_ms = 0
         self._stopping = None
         if self._told_part is not self._part:
             self._line.wish(self._change)
         greeting = self._part.greeting
         if not self._greeted and greeting and isinstance(session, SaysPhrases):
             self._line.wish(lambda _: session.say(greeting))
-        self._greeted = True
+        self._questions.awaited = False
         if self._questions.unwritten and self._request.turns == "explicit":
+            self._questions.said_as_one()
+            self._questions.awaited = True
             self._line.wish(self._commit)
         if text := self._questions.text:
+            self._questions.awaited = True
             self._line.wish(partial(_inject, text))  # one answer is enough
+        self._update()
 
     async def session_lost(self, failure: Exception) -> None:
         self._leg.tell(CallTrouble(code_of("llm", failure)))
         self._questions.never_written()
+        self._tools.forget()
         self._drop_replies(failure)
         await self._exchanges.settle()
 
@@ -262,7 +275,7 @@ class SpeechModel:
             self._questions.awaited = False  # if there was nothing to say, nothing comes
             self._update()
         elif self._tasks is not None:
-            self._tasks.start_soon(self._call_tool, output)
+            self._tasks.start_soon(self._tools.call, output)
 
     def _noticed(self, news: RealtimeSpeech | RealtimePlayback) -> None:
         """Somebody begins to speak or to hear what is played elsewhere, or stops."""
@@ -324,21 +337,6 @@ class SpeechModel:
             reply.release()
         return reply
 
-    async def _call_tool(self, call: ToolCall) -> None:
-        session = self._line.session
-        self._tool_calls.add(call.id)
-        self._leg.tell(ToolStarted(call.id, call.name))
-        try:
-            context = ToolContext(self._request.conversation.user, self._key)
-            result, finished = await self._with.toolbox.call(call, context)
-        finally:
-            self._tool_calls.discard(call.id)
-        self._leg.tell(finished)
-        self._with.figures.tool_called(self._request.transport, ok=finished.ok)
-        if session is self._line.session:  # another one did not ask
-            self._line.wish(lambda session: session.tool_result(call.id, result.content))
-        self._update()
-
     # How the answers go.
 
     def sounding(self) -> None:
@@ -354,7 +352,9 @@ class SpeechModel:
     def _ended(self, reply: ModelReply) -> None:
         """Keep what was heard of a reply; where that is nothing, its questions are still open."""
         self._over.add(reply.name)
+        self._heard_ms = reply.length_ms
         if reply.heard:
+            self._greeted = True
             self._exchanges.add(Exchange(reply.questions, reply.heard))
         else:
             self._questions.reopen(reply.questions)
@@ -388,7 +388,7 @@ class SpeechModel:
         """Let the call know what it is doing now."""
         if self._queue and self._queue[0].sounding:
             self._host.set_state("speaking")
-        elif self._queue or self._questions.awaited or self._tool_calls:
+        elif self._queue or self._questions.awaited or self._tools.awaited:
             self._host.set_state("thinking")
         else:
             self._host.set_state("listening")
