@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,8 @@ import pytest
 
 from jackfield.models import is_fetched, locate
 from tests.contracts.chat_app import METER, page
-from tests.contracts.harness import ROOT, Tree, TrialServer
+from tests.contracts.harness import Tree, TrialServer
+from tests.plugins.llm.llama_server import llama_server
 from tests.plugins.llm.openai_chat import KEY
 
 MODEL = "smollm2-135m-instruct"
@@ -28,18 +27,10 @@ ASSISTANT = {
 
 
 @pytest.fixture(scope="module")
-def llama_server() -> Iterator[str]:
-    """Address of a server of llama.cpp's own, which has OpenAI's interface."""
-    script = ROOT / "tests" / "plugins" / "llm" / "llama_server.py"
-    command = [sys.executable, str(script), str(locate(MODEL)), KEY]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            process.wait(20)
+def url() -> Iterator[str]:
+    """Address of a server of llama.cpp's own."""
+    with llama_server(MODEL, KEY) as url:
+        yield url
 
 
 def talks(llm: Tree, folder: Path) -> Tree:
@@ -62,8 +53,8 @@ def talks(llm: Tree, folder: Path) -> Tree:
 @needs_model
 @pytest.mark.contract("CA-16", "CA-12")
 @pytest.mark.timeout(120)
-def test_a_server_with_the_interface_of_openai_answers(llama_server: str, tmp_path: Path) -> None:
-    options = {"folder": None, "model": "smollm2", "base_url": f"{llama_server}/v1", "api_key": KEY}
+def test_a_server_with_the_interface_of_openai_answers(url: str, tmp_path: Path) -> None:
+    options = {"folder": None, "model": "smollm2", "base_url": f"{url}/v1", "api_key": KEY}
 
     talks({"use": "openai", "options": options}, tmp_path)
 

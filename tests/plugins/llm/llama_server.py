@@ -1,17 +1,36 @@
-"""llama.cpp's own HTTP server with a small model, in a process of its own: prints its address and waits.
+"""llama.cpp's own HTTP server, which has OpenAI's interface, with a small model, in a process of its own.
 
-python llama_server.py MODEL_FILE API_KEY
+That process is this file as a program: python llama_server.py MODEL_FILE API_KEY
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import xllamacpp  # type: ignore[import-untyped]  # it comes without annotations
+from jackfield.models import locate
+
+
+@contextmanager
+def llama_server(model: str, key: str) -> Iterator[str]:
+    """Serve a model of the catalogue to whoever has the key; gives the address."""
+    command = [sys.executable, __file__, str(locate(model)), key]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+            process.wait(20)
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Print the address, and serve until standard input ends."""
+    import xllamacpp  # type: ignore[import-untyped]  # it comes without annotations
+
     parameters = xllamacpp.CommonParams()
     parameters.model.path = sys.argv[1]
     parameters.api_keys = [sys.argv[2]]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 import jackfield_llm_openai as plugin
 from jackfield.contracts.llm import GenerationRequest, Message
 from jackfield.errors import ContextTooLong, ProviderUnauthorized
-from jackfield.models import is_fetched, locate
+from jackfield.models import is_fetched
 from jackfield.testing import LLMSuite
 from jackfield.testing.llm import answer_of
 from jackfield_llm_openai import OpenAIOptions
 from jackfield_llm_openai.llm import ChatLLM
+from tests.plugins.llm.llama_server import llama_server
 from tests.plugins.llm.openai_chat import KEY, connected
 
 if not os.environ.get("CI"):
@@ -33,16 +31,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """Address of the server."""
-    script = Path(__file__).with_name("llama_server.py")
-    command = [sys.executable, str(script), str(locate("smollm2-135m-instruct")), KEY]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            process.wait(20)
+    with llama_server("smollm2-135m-instruct", KEY) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
