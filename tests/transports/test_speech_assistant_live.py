@@ -105,6 +105,57 @@ class Refusing:
         pass
 
 
+class Pondering:
+    """A peer that never comes to an answer."""
+
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+        self.closed = False
+
+    async def answer(self, _offer: str) -> str:
+        self.asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.contract("SA-40")
+async def test_an_offer_that_is_being_answered_when_the_server_stops_is_refused_for_that() -> None:
+    house, peer = House(), Pondering()
+    _, joined = await house.let_in()
+    given: Any = peer
+
+    async def ask() -> None:
+        with pytest.raises(ProtocolError) as refusal:
+            await house.live.join(joined, REQUEST, given, "v=0")
+        assert (refusal.value.status, refusal.value.code) == (503, "server_stopping")
+
+    async with anyio.create_task_group() as requests, anyio.create_task_group() as server:
+        server.start_soon(house.live.run)
+        await anyio.wait_all_tasks_blocked()
+        requests.start_soon(ask)
+        await peer.asked.wait()
+        server.cancel_scope.cancel()
+    assert peer.closed
+
+
+async def test_who_leaves_while_their_offer_is_answered_is_refused_nothing() -> None:
+    house, peer = House(), Pondering()
+    _, joined = await house.let_in()
+    given: Any = peer
+    async with anyio.create_task_group() as server:
+        server.start_soon(house.live.run)
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as request:
+            request.start_soon(house.live.join, joined, REQUEST, given, "v=0")
+            await peer.asked.wait()
+            request.cancel_scope.cancel()
+        assert peer.closed
+        server.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": VirtualClock})], ids=["virtual"])
 async def test_what_closed_peers_leave_is_collected_within_a_minute() -> None:
     house = House()

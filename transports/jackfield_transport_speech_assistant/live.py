@@ -64,6 +64,8 @@ class LiveSessions:
         self._signals = signals
         self._cast = cast
         self._tasks: TaskGroup | None = None
+        self._beginnings: set[anyio.CancelScope] = set()
+        """Offers that are being answered. Until one is, its task is whoever asks' and not of `_tasks`."""
         self._ended = False
         """Whether a peer was closed since garbage was collected."""
 
@@ -77,6 +79,8 @@ class LiveSessions:
                     self._collect()
             finally:
                 self._tasks = None
+                for beginning in self._beginnings:
+                    beginning.cancel()
 
     def _collect(self) -> None:
         """Free what ended calls have left, which holds itself: tasks and the tracebacks of their ends.
@@ -93,19 +97,26 @@ class LiveSessions:
 
         :raises ProtocolError: 422 `invalid_sdp`, 503 `server_stopping`, and whatever `Calls.open` raises.
         """
-        if self._tasks is None:
-            await peer.close()
-        return await self.begin(partial(self._hold_peer, session, request, peer, offer))
+        try:
+            return await self.begin(partial(self._hold_peer, session, request, peer, offer))
+        except BaseException:
+            await peer.close()  # what was to hold it may not have come to run
+            raise
 
     async def begin(self, hold: Holding) -> Joined:
         """Have a session held in a task of its own; gives what that begins with.
 
         :raises ProtocolError: 503 `server_stopping`; and whatever `hold` raises before it has begun.
         """
-        if self._tasks is None:
-            raise ProtocolError(503, "server_stopping", "The server is stopping.")
-        joined: Joined = await self._tasks.start(hold)
-        return joined
+        if self._tasks is not None:
+            with anyio.CancelScope() as beginning:
+                self._beginnings.add(beginning)
+                try:
+                    joined: Joined = await self._tasks.start(hold)
+                    return joined
+                finally:
+                    self._beginnings.discard(beginning)
+        raise ProtocolError(503, "server_stopping", "The server is stopping; try again later.")
 
     async def switch(self, session: Session, scenario: str) -> None:
         """Ask for another scenario, wherever the call is; its channel tells what comes of it."""
