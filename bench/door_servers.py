@@ -74,12 +74,8 @@ def _sqlite() -> Iterator[str]:
 def _postgresql() -> Iterator[str]:
     from tests.postgres_server import PostgresServer
 
-    server = PostgresServer()
-    server.start()
-    try:
+    with PostgresServer() as server:
         yield f'use = "sql"\noptions.url = "{server.url()}"\n'
-    finally:
-        server.close()
 
 
 @contextmanager

@@ -19,7 +19,8 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Final
+from types import TracebackType
+from typing import IO, Final, Self
 
 import psutil
 
@@ -39,8 +40,8 @@ _SETTINGS: Final = {
 class PostgresServer:
     """A server with its data in `folder`, which becomes its own; without one, in a new folder.
 
-    Everybody must be able to enter what leads to the folder. `close` stops it and removes the folder; after
-    `kill`, `start` finds the data that the killed one left.
+    Everybody must be able to enter what leads to the folder. Inside the context it answers, and afterwards
+    the folder is gone. After `kill`, `start` finds the data that the killed one left.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -57,6 +58,19 @@ class PostgresServer:
                 os.chown(empty, self._owner.pw_uid, self._owner.pw_gid)
             self._run("initdb", "-D", str(empty / "data"), *_INITIAL)
         subprocess.run(["cp", "-a", empty / "data", self._data], check=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def pid(self) -> int:

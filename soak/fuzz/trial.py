@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -102,7 +101,11 @@ def fuzz(minutes: float, seed: int) -> Result:
     """Fuzz for so long; the seed repeats the cases, if not how they meet."""
     result = Result(minutes, seed)
     result.say(f"fuzz: {minutes:g} minutes, seed {seed}")
-    with tempfile.TemporaryDirectory(prefix="jackfield-fuzz-") as name, _postgresql() as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="jackfield-fuzz-") as name,
+        PostgresServer() as postgres,
+        postgres.database() as url,
+    ):
         folder = Path(name)
         with House(folder, database=url) as house:
             _run(house, folder / "document", result)
@@ -155,17 +158,6 @@ def _progress(result: Result) -> str:
         f"{sample.tasks:3} tasks  {result.rounds:4} rounds  {counts['errors told']:6} errors told  "
         f"{len(result.findings.wrong)} wrong"
     )
-
-
-@contextmanager
-def _postgresql() -> Iterator[str]:
-    server = PostgresServer()
-    try:
-        server.start()
-        with server.database() as url:
-            yield url
-    finally:
-        server.close()
 
 
 def _judge(result: Result) -> None:

@@ -33,18 +33,14 @@ PACE_S = 0.3
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterProcess]:
     needs_haproxy()
     folder = tmp_path_factory.mktemp("cluster")
-    postgres = PostgresServer()
-    try:
-        postgres.start()
-        with (
-            RedisServer(folder / "redis", DURABLE) as redis,
-            ClusterProcess(folder, database_url=postgres.url(), redis_url=redis.url) as running,
-        ):
-            yield running
-            assert running.stop() == 0  # by Ctrl-C
-            assert not running.left()
-    finally:
-        postgres.close()
+    with (
+        PostgresServer() as postgres,
+        RedisServer(folder / "redis", DURABLE) as redis,
+        ClusterProcess(folder, database_url=postgres.url(), redis_url=redis.url) as running,
+    ):
+        yield running
+        assert running.stop() == 0  # by Ctrl-C
+        assert not running.left()
 
 
 def bob(cluster: ClusterProcess) -> User:

@@ -29,9 +29,7 @@ MOST_MIB = 64.0
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with ExitStack() as stack:
-        postgres = PostgresServer()
-        stack.callback(postgres.close)
-        postgres.start()
+        postgres = stack.enter_context(PostgresServer())
         database = stack.enter_context(postgres.database())
         folder = tmp_path_factory.mktemp("fuzz") / "house"
         served = stack.enter_context(House(folder, database=database))

@@ -41,14 +41,13 @@ KILLS: Final = 2 if MINUTES else 1
 @contextmanager
 def stores(folder: Path) -> Iterator[Tree]:
     """What expires in a Redis, what lasts in a PostgreSQL."""
-    postgres = PostgresServer()
-    try:
-        postgres.start()
-        with RedisServer(folder / "redis") as redis, postgres.database() as url:
-            records = {"use": "sql", "options": {"url": url}}
-            yield {"use": "redis", "options": {"folder": None, "url": redis.url}, "records": records}
-    finally:
-        postgres.close()
+    with (
+        PostgresServer() as postgres,
+        RedisServer(folder / "redis") as redis,
+        postgres.database() as url,
+    ):
+        records = {"use": "sql", "options": {"url": url}}
+        yield {"use": "redis", "options": {"folder": None, "url": redis.url}, "records": records}
 
 
 def seeds() -> Iterator[int]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import wave
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -291,21 +291,10 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         azure = stack.enter_context(speech_server())
         realtime = stack.enter_context(realtime_server())
         redis = stack.enter_context(RedisServer(folder / "redis"))
-        postgres = stack.enter_context(postgres_server())
+        postgres = stack.enter_context(stack.enter_context(PostgresServer()).database())
         clamd = ClamavServer(folder / "clamd")
         stack.callback(clamd.kill)
         yield Services(openai.url, realtime.url, azure.host, users.url, redis.url, postgres, folder, clamd)
-
-
-@contextmanager
-def postgres_server() -> Iterator[str]:
-    server = PostgresServer()
-    server.start()
-    try:
-        with server.database() as url:
-            yield url
-    finally:
-        server.close()
 
 
 def as_wav(pcm: bytes) -> bytes:

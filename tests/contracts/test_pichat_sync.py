@@ -29,13 +29,8 @@ def redis_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
 
 @pytest.fixture(scope="module")
 def postgresql_options() -> Iterator[Tree]:
-    postgres = PostgresServer()
-    try:
-        postgres.start()
-        with postgres.database() as url:
-            yield {"use": "sql", "options": {"folder": None, "url": url}}
-    finally:
-        postgres.close()
+    with PostgresServer() as postgres, postgres.database() as url:
+        yield {"use": "sql", "options": {"folder": None, "url": url}}
 
 
 @pytest.fixture(scope="module", params=["redis", "postgresql"])

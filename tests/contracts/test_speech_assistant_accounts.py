@@ -215,13 +215,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/app.db"
         return
-    server = PostgresServer()
-    server.start()
-    try:
-        with server.database() as url:
-            yield url
-    finally:
-        server.close()
+    with PostgresServer() as server, server.database() as url:
+        yield url
 
 
 @pytest.mark.contract("SA-22", "SA-04")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -122,8 +121,7 @@ def test_nothing_in_the_example_is_taken_for_a_secret(
 def postgres(composed: Project) -> Iterator[PostgresServer]:
     """A PostgreSQL with the user and the database that the service makes."""
     made = composed.services["postgres"].environment
-    with closing(PostgresServer()) as server:
-        server.start()
+    with PostgresServer() as server:
         server.sql(f"CREATE ROLE {made['POSTGRES_USER']} LOGIN PASSWORD '{made['POSTGRES_PASSWORD']}'")
         server.sql(f"CREATE DATABASE {made['POSTGRES_DB']} OWNER {made['POSTGRES_USER']}")
         yield server

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -33,15 +33,13 @@ URL = "http://127.0.0.1:8000"
 def database_of(example: Path, folder: Path) -> Iterator[dict[str, str]]:
     """The store that an example needs, started for it; gives the variables that say where it is."""
     if example.stem == "postgresql":
-        with closing(PostgresServer()) as postgres:
-            postgres.start()
+        with PostgresServer() as postgres:
             yield {"DATABASE_URL": postgres.url()}
     elif example.stem == "redis":
         with RedisServer(folder / "redis", DURABLE) as redis:
             yield {"REDIS_URL": redis.url}
     elif example.stem == "compose":
-        with closing(PostgresServer()) as postgres, RedisServer(folder / "redis", DURABLE) as redis:
-            postgres.start()
+        with PostgresServer() as postgres, RedisServer(folder / "redis", DURABLE) as redis:
             yield {"DATABASE_URL": postgres.url(), "REDIS_URL": redis.url, "REDIS_PERSISTENT": "true"}
     elif example.stem == "object-store":
         with S3Server(folder / "s3") as s3:

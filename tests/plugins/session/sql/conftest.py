@@ -27,12 +27,8 @@ EXPIRING = ("windows", "shared_values", "counters", "leases", "signals")
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The server that tests share; whoever kills or pauses it takes one of its own."""
-    server = PostgresServer()
-    try:
-        server.start()
+    with PostgresServer() as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

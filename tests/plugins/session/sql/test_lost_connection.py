@@ -24,12 +24,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[PostgresServer]:
     """A server that may be killed."""
-    server = PostgresServer()
-    try:
-        server.start()
+    with PostgresServer() as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture
