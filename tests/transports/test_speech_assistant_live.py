@@ -21,7 +21,9 @@ from jackfield_session_memory import MemoryOptions, MemoryStore
 from jackfield_transport_speech_assistant.book import Book, Session
 from jackfield_transport_speech_assistant.cast import Cast
 from jackfield_transport_speech_assistant.live import LiveSessions
-from tests.transports.switchboard import TrialCall
+from jackfield_transport_speech_assistant.peer import Peer
+from tests.transports.browser import Browser
+from tests.transports.switchboard import Switchboard, TrialCall
 
 pytestmark = pytest.mark.anyio
 
@@ -33,10 +35,11 @@ class House:
     """A replica without a panel: its calls are the test's."""
 
     def __init__(self) -> None:
-        store = MemoryStore(MemoryOptions())
-        panel: Any = SimpleNamespace()
-        self.book = Book(store, "/", per_user=2, offer_s=600)
-        self.live = LiveSessions(panel, self.book, store, Cast(SCENARIOS))
+        self.store = MemoryStore(MemoryOptions())
+        self.switchboard = Switchboard()
+        panel: Any = SimpleNamespace(calls=self.switchboard)
+        self.book = Book(self.store, "/", per_user=2, offer_s=600)
+        self.live = LiveSessions(panel, self.book, self.store, Cast(SCENARIOS))
         leg: Any = None
         self.call = TrialCall(REQUEST, leg)
 
@@ -90,6 +93,31 @@ async def test_a_session_that_is_ended_while_its_offer_is_answered_does_not_begi
     await house.live.end(session)
     with pytest.raises(ProtocolError, match="session_not_found"):
         await house.live.hold(joined, house.call, house.call.run)
+
+
+@pytest.mark.contract("SA-48")
+async def test_a_session_that_is_hung_up_before_its_browser_has_the_answer_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house, peer = House(), Peer("rs_1")
+    switchboard, join = house.switchboard, house.book.join
+    _, joined = await house.let_in()
+
+    async def join_late(session: Session) -> Session | None:
+        await house.store.publish(session.channel, {"hang_up": True})
+        while switchboard.call.reason is None:
+            await anyio.lowlevel.checkpoint()
+        return await join(session)
+
+    monkeypatch.setattr(house.book, "join", join_late)
+    async with anyio.create_task_group() as server:
+        server.start_soon(house.live.run)
+        await anyio.wait_all_tasks_blocked()
+        async with Browser(channel=True) as browser:
+            await house.live.join(joined, REQUEST, peer, await browser.offer())
+            await switchboard.call.until_closed()
+        server.cancel_scope.cancel()
+    assert switchboard.call.reason == "hung_up"
 
 
 class Refusing:

@@ -151,6 +151,7 @@ class LiveSessions:
                 turns="auto" if peer.hears else "explicit",
             )
             async with self._panel.calls.open(request, peer.leg) as call:
+                peer.leg.call = call  # it may be hung up before anybody talks
 
                 def ready() -> None:
                     nonlocal begun
