@@ -141,10 +141,11 @@ def test_a_file_that_cannot_be_read_fails_the_audit(audit: Audit) -> None:
 @pytest.mark.contract("SA-29")
 def test_continuous_integration_audits_every_file_that_pins(script: Callable[[str], ModuleType]) -> None:
     lines = (ROOT / ".ci/run").read_text().splitlines()
-    assert "make audit" in lines
+    assert any(line.startswith("make ") and "audit" in line.split() for line in lines)
     assert "set -euo pipefail" in lines
+    environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "ARGS"}}
     commands = subprocess.run(
-        ["make", "--dry-run", "audit"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["make", "--dry-run", "audit"], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     ).stdout
     assert commands.rstrip().endswith("python requirements/audit.py")
     names = {path.name for path in script("audit").pinned_files()}
