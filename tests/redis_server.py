@@ -103,10 +103,10 @@ class RedisServer(KillableServer):
             talk.sendall(f"*{len(parts)}\r\n{''.join(parts)}".encode())
             return talk.recv(65536).decode(errors="replace")
 
-    def wait_for(self, command: str, text: str) -> None:
-        """Ask again and again until the answer has a text in it."""
+    def wait_for(self, command: str, text: str, *, times: int = 1) -> None:
+        """Ask again and again until the answer has a text in it, so many times."""
         deadline = time.monotonic() + START_S
-        while text not in (answer := self.ask(*command.split())):
+        while (answer := self.ask(*command.split())).count(text) < times:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{command} never told {text}, but: {answer}")
             time.sleep(0.01)

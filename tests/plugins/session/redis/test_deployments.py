@@ -200,6 +200,9 @@ def running_cluster(folder: Path, size: int) -> Iterator[list[RedisServer]]:
         for server in servers:
             server.wait_for("CLUSTER INFO", f"cluster_slots_ok:{SLOTS}")
             server.wait_for("CLUSTER INFO", "cluster_state:ok")
+            server.wait_for(
+                "CLUSTER NODES", " connected", times=size
+            )  # or what is published is not passed on
         yield servers
 
 
