@@ -18,7 +18,8 @@ unexport PYTHONDONTWRITEBYTECODE
 KEY_OF = $(shell cat pyproject.toml Makefile $(1) | cksum | cut -d ' ' -f 1)
 RUN_STAMP := $(VENV)/installed-run-$(call KEY_OF,requirements/run.txt)
 TEST_STAMP := $(VENV)/installed-test-$(call KEY_OF,requirements/test.txt requirements/compiled.txt)
-INSTALL := $(PIP) install --no-deps --require-hashes --requirement
+# Compiled are the modules that are imported, when they are: most never are.
+INSTALL := $(PIP) install --no-compile --no-deps --require-hashes --requirement
 INSTALL_SELF := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 
 PREFLIGHT = command -v $(PYTHON) >/dev/null || { \
@@ -41,8 +42,8 @@ setup: ## Install into .venv what `make run` needs, without models.
 	@$(PREFLIGHT)
 	@$(MAKE) --silent $(RUN_STAMP)
 
-# One more than there are processors, for tests also wait: for servers to start, and for clocks.
-WORKERS = $(shell $(BIN)/python -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+# More than there are processors, for tests also wait: for servers to start, and for clocks.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(min(4, 2 * (os.cpu_count() or 1)))')
 .PHONY: test
 test: $(TEST_STAMP) ## Install what the tests need and run them. ARGS='-n 0 -k name' goes to pytest.
 	@$(BIN)/jackfield models fetch
