@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -26,33 +24,25 @@ class Balancer(KillableServer):
     is the first one's name. The test is skipped where there is no HAProxy.
     """
 
+    name = "HAProxy"
+    start_s = _START_S
+
     def __init__(self, folder: Path, ports: Sequence[int]) -> None:
+        super().__init__(folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
         self._ports = ports
 
-    def start(self) -> None:
-        """Start the process and wait until it listens."""
+    def _command(self) -> Sequence[str]:
         needs_haproxy()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        settings = self._folder / "haproxy.cfg"
+        settings = self.folder / "haproxy.cfg"
         settings.write_text(_before(self._ports))
-        with (self._folder / "output").open("wb") as output:
-            self._process = subprocess.Popen(
-                ["haproxy", "-db", "-f", str(settings)],
-                env={"PATH": f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin", "PORT": str(self.port)},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + _START_S
-        while not self._listens():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"HAProxy did not start:\n{(self._folder / 'output').read_text()}")
-            time.sleep(0.005)
+        return ["haproxy", "-db", "-f", str(settings)]
 
-    def _listens(self) -> bool:
+    def _environment(self) -> Mapping[str, str]:
+        return {"PATH": f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin", "PORT": str(self.port)}
+
+    def _answers(self) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
             return True
         return False

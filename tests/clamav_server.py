@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +30,11 @@ def program() -> str:
 class ClamavServer(KillableServer):
     """A daemon with a socket in `folder` and a port of this machine. Inside the context it answers."""
 
+    name = "clamd"
+    start_s = START_S
+
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.port = free_port()
 
     @property
@@ -50,17 +52,8 @@ class ClamavServer(KillableServer):
         """Whether it was started, and not killed since."""
         return self._process is not None
 
-    def start(self) -> None:
-        """Start the process and wait until it answers."""
-        command = [program(), "--config-file", str(self._configured())]
-        with (self.folder / "output").open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"clamd did not start:\n{(self.folder / 'output').read_text()}")
-            time.sleep(0.01)
+    def _command(self) -> Sequence[str]:
+        return [program(), "--config-file", str(self._configured())]
 
     def _configured(self) -> Path:
         """Write signatures and settings; gives the file of the latter."""

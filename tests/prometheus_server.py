@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import re
 import shutil
-import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import httpx
 import pytest
 
+from tests.killable import KillableServer
 from tests.redis_server import free_port
 
 START_S: Final = 20.0
@@ -27,13 +27,16 @@ def program(name: str) -> str:
     return shutil.which(name) or pytest.skip(f"Needs {name}: {install}")
 
 
-class PrometheusServer:
+class PrometheusServer(KillableServer):
     """Prometheus with a configuration, its data in `folder`. Inside the context it answers."""
 
+    name = "Prometheus"
+    start_s = START_S
+
     def __init__(self, folder: Path, config: Path) -> None:
+        super().__init__(folder)
         self.url = f"http://127.0.0.1:{free_port()}"
         self.client = httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=20)
-        self._folder = folder
         self._config = config
         self._began_s = time.time()
 
@@ -56,36 +59,13 @@ class PrometheusServer:
         assert answer["status"] == "success", answer
         return answer["data"]
 
-    def _is_ready(self) -> bool:
+    def _answers(self) -> bool:
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/-/ready", trust_env=False).status_code == 200
         return False
 
-    def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True)
+    def _command(self) -> Sequence[str]:
         address = self.url.removeprefix("http://")
         command = [program("prometheus"), f"--config.file={self._config}", f"--web.listen-address={address}"]
         command += ["--scrape.discovery-reload-interval=100ms"]  # not 5 s more
-        with (self._folder / "output").open("wb") as output:
-            self._process = subprocess.Popen(
-                [*command, f"--storage.tsdb.path={self._folder / 'data'}"],
-                cwd=self._folder,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + START_S
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self._end()
-                raise RuntimeError(f"Prometheus did not start:\n{(self._folder / 'output').read_text()}")
-            time.sleep(0.02)
-        return self
-
-    def _end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self._end()
+        return [*command, f"--storage.tsdb.path={self.folder / 'data'}"]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,11 +47,14 @@ class RedisServer(KillableServer):
     `start` after `kill` finds the data that the killed one left, and has the same port.
     """
 
+    name = "Redis"
+    start_s = START_S
+
     def __init__(
         self, folder: Path, arguments: Sequence[str] = PASSING, *, config: Path | None = None
     ) -> None:
         """`config` is a file of settings, which a Sentinel needs: it writes into it."""
-        self.folder = folder
+        super().__init__(folder)
         self._config = [str(config)] if config else []
         self.port = free_port()
         self._arguments = [*arguments]
@@ -62,31 +64,12 @@ class RedisServer(KillableServer):
         """The address, as the plugin's option takes it."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    @property
-    def pid(self) -> int:
-        """The process."""
-        assert self._process is not None
-        return self._process.pid
-
-    def start(self) -> None:
-        """Start the process and wait until it has loaded its data and answers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _command(self) -> Sequence[str]:
         command = [str(binary()), *self._config, "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--dir", str(self.folder)]
-        with (self.folder / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                [*command, *self._arguments],
-                cwd=self.folder,
-                env={**os.environ, "LC_ALL": "C"},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"Redis did not start:\n{(self.folder / 'output').read_text()}")
-            time.sleep(0.005)
+        return [*command, "--dir", str(self.folder), *self._arguments]
+
+    def _environment(self) -> Mapping[str, str]:
+        return {**os.environ, "LC_ALL": "C"}
 
     def _answers(self) -> bool:
         """Whether it takes connections and has loaded its data."""

@@ -6,10 +6,8 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +29,11 @@ class S3Server(KillableServer):
     one knows nobody, and so refuses everybody's credentials.
     """
 
+    name = "The S3 server"
+    start_s = START_S
+
     def __init__(self, folder: Path, *, guarded: bool = False) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.port = free_port()
         self._guarded = guarded
 
@@ -51,27 +52,14 @@ class S3Server(KillableServer):
             "AWS_ENDPOINT_URL": self.url,
         }
 
-    def start(self) -> None:
-        """Start the process and wait until it answers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _command(self) -> Sequence[str]:
+        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+
+    def _environment(self) -> Mapping[str, str]:
         settings = {"MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE_KEYS)}
         if self._guarded:
             settings["INITIAL_NO_AUTH_ACTION_COUNT"] = "0"
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
-        with (self.folder / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env={**os.environ, **settings},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"The S3 server did not start:\n{(self.folder / 'output').read_text()}")
-            time.sleep(0.02)
+        return {**os.environ, **settings}
 
     def _answers(self) -> bool:
         try:
@@ -106,7 +94,7 @@ class S3Server(KillableServer):
 
     def requests(self) -> list[str]:
         """Method and path of every request so far."""
-        return re.findall(r'"(?:\x1b\[\d+m)*([A-Z]+ \S+) HTTP', (self.folder / "output").read_text())
+        return re.findall(r'"(?:\x1b\[\d+m)*([A-Z]+ \S+) HTTP', self.output())
 
     def hang(self) -> None:
         """Answer nothing any more, until killed or woken."""

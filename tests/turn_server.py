@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import pytest
 
+from tests.killable import KillableServer
 from tests.redis_server import free_port
 
 START_S: Final = 10.0
@@ -23,41 +22,25 @@ def program() -> str:
     return found or pytest.skip("Needs coturn: apt-get install --no-install-recommends coturn")
 
 
-class TurnServer:
+class TurnServer(KillableServer):
     """Relays for whoever has credentials that were made with `secret`. A context manager."""
 
+    name = "coturn"
+    start_s = START_S
     secret = "north"
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self.address = f"127.0.0.1:{free_port()}"
-        self._log = folder / "turn.log"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
+    def _command(self) -> Sequence[str]:
         host, port = self.address.split(":")
         command = [program(), "-n", "--listening-ip", host, "--listening-port", port, "--relay-ip", host]
         command += ["--use-auth-secret", "--static-auth-secret", self.secret, "--realm", "trial"]
         command += ["--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-cli", "--verbose"]
-        command += ["--log-file", "stdout", "--pidfile", str(self._folder / "turn.pid")]
-        command += ["--userdb", str(self._folder / "turn.db")]
-        with self._log.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + START_S
-        while not re.search(r"UDP listener opened on\s*: " + re.escape(self.address), self.output()):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self._process.kill()
-                raise RuntimeError(f"coturn did not start:\n{self.output()}")
-            time.sleep(0.02)
-        return self
+        command += ["--log-file", "stdout", "--pidfile", str(self.folder / "turn.pid")]
+        return [*command, "--userdb", str(self.folder / "turn.db")]
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait()
-
-    def output(self) -> str:
-        """What it logged."""
-        return self._log.read_text(errors="replace")
+    def _answers(self) -> bool:
+        listens = r"UDP listener opened on\s*: " + re.escape(self.address)
+        return re.search(listens, self.output()) is not None
