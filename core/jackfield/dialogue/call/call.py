@@ -14,7 +14,7 @@ from jackfield.contracts.call import CallRequest, EndReason
 from jackfield.contracts.extension import CallDigit, Event
 from jackfield.dialogue.call.endpointing import CallState
 from jackfield.dialogue.call.hearing import CallEar, EarListener
-from jackfield.dialogue.call.responder import Host, Responder
+from jackfield.dialogue.call.responder import Host, Left, Replaceable, Responder
 from jackfield.dialogue.call.saying import loop_time_s
 from jackfield.errors import ProviderError
 from jackfield.text import normalise
@@ -138,12 +138,23 @@ class LiveCall:
                 return
         else:
             return
+        left = self._responder.left() if isinstance(self._responder, Replaceable) else Left()
         self._ear.close()
         self._state = "listening"
         self._take(self._stand_in)
         if self._scenario is not None:
             self._responder.switch(self._scenario)
+        self._pass_on(left)
         await self._responder.run()
+
+    def _pass_on(self, left: Left) -> None:
+        """Let a new responder have what the one before did not answer."""
+        if left.text:
+            self._responder.text(left.text)
+        if left.sound:
+            self._ear.feed(left.sound)
+        if left.said:
+            self._ear.end_speech()
 
     def close(self) -> None:
         """Let go of what the call holds; it can be used no longer. May be called twice."""

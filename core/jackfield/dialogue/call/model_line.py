@@ -69,6 +69,11 @@ class ModelLine:
             self.pushed_s += len(pcm) / WIDTH_BYTES / self._rate_hz
             self._session.push(self._resampler.feed(pcm))
 
+    @property
+    def unheard(self) -> bytes:
+        """Sound that no model was given, at the rate of the call."""
+        return bytes(self._kept)
+
     def forget(self) -> None:
         """Let no model hear the sound that was kept."""
         self._kept.clear()

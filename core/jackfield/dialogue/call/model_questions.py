@@ -18,7 +18,9 @@ class OpenQuestions:
         self.began_s = 0.0
         """When the user had finished."""
         self._unwritten: deque[Question] = deque()
-        """What was said and is not written down yet."""
+        """What a session heard and has not written down yet."""
+        self._unheard: list[Question] = []
+        """What was said while there was no session."""
         self._unanswered: list[Question] = []
 
     @property
@@ -27,9 +29,9 @@ class OpenQuestions:
         return self.awaited or bool(self._unanswered)
 
     @property
-    def unwritten(self) -> bool:
-        """Whether something was said that is not written down yet."""
-        return bool(self._unwritten)
+    def unheard(self) -> bool:
+        """Whether something was said while there was no session."""
+        return bool(self._unheard)
 
     @property
     def text(self) -> str:
@@ -42,10 +44,10 @@ class OpenQuestions:
         question.is_heard_as(text)
         self._await(question)
 
-    def spoken(self) -> None:
-        """The user said something; some time its words will come."""
+    def spoken(self, *, heard: bool) -> None:
+        """The user said something; some time its words will come. `heard` says whether there is a session."""
         question = Question("voice")
-        self._unwritten.append(question)
+        (self._unwritten if heard else self._unheard).append(question)
         self._await(question)
 
     def written(self, text: str) -> None:
@@ -53,13 +55,19 @@ class OpenQuestions:
         if self._unwritten:
             self._unwritten.popleft().is_heard_as(text)
 
-    def said_as_one(self) -> None:
-        """All that was said will be written down at once."""
-        while len(self._unwritten) > 1:
-            self.written("")
+    def hear(self) -> None:
+        """A session hears what none heard, and will write it down as one."""
+        self._unwritten.extend(self._unheard[-1:])
+        del self._unheard[-1:]
+        self.never_heard()
+
+    def never_heard(self) -> None:
+        """What no session heard is lost."""
+        while self._unheard:
+            self._unheard.pop().is_heard_as("")
 
     def never_written(self) -> None:
-        """No more of what was said will be written down."""
+        """What a session heard and did not write down is lost."""
         while self._unwritten:
             self.written("")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from jackfield.contracts.call import EndReason
 from jackfield.dialogue.call.endpointing import CallState
@@ -68,4 +69,24 @@ class Responder(EarListener, Protocol):
 
         :raises ProviderError: when it cannot go on; users were told of it.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the user said, and nobody has answered."""
+
+    text: str = ""
+    sound: bytes = b""
+    """What nobody has heard: PCM, signed 16-bit little-endian, mono, at the rate of the call."""
+    said: bool = False
+    """Whether the client says that the user has finished what is in the sound."""
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    """What a responder is as well for which another can go on."""
+
+    def left(self) -> Left:
+        """What the next one has to answer, once `run` has failed."""
         ...

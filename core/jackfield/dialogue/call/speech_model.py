@@ -35,7 +35,7 @@ from jackfield.dialogue.call.model_questions import OpenQuestions
 from jackfield.dialogue.call.model_reply import ModelReply, ModelTurn
 from jackfield.dialogue.call.model_sessions import ModelSessions
 from jackfield.dialogue.call.model_tools import ModelTools
-from jackfield.dialogue.call.responder import Host
+from jackfield.dialogue.call.responder import Host, Left
 from jackfield.dialogue.call.saying import Saying, loop_time_s
 from jackfield.dialogue.failures import code_of
 from jackfield.dialogue.history import told
@@ -46,7 +46,7 @@ from jackfield.text import normalise
 
 
 class SpeechModel:
-    """Lets the user and a model talk. Implements `Responder`.
+    """Lets the user and a model talk. Implements `Responder` and `Replaceable`.
 
     The model judges when the user speaks, unless the client does. Each item that it says is an item of the
     leg; one that comes while another is heard waits for its end.
@@ -116,6 +116,10 @@ class SpeechModel:
         if failure is not None:
             raise failure if isinstance(failure, ProviderError) else ProviderUnavailable("the model failed")
 
+    def left(self) -> Left:
+        """What the user said to no session, or for nothing."""
+        return Left(self._questions.text, self._line.unheard, self._questions.unheard)
+
     # What the ear hears.
 
     def speech_started(self, at_s: float) -> None:
@@ -155,7 +159,7 @@ class SpeechModel:
         self._host.user_active()
         self.give_way()
         self._questions.typed(text)
-        self._line.wish(partial(_inject, text))
+        self._line.wish(lambda session: session.inject(text))
         self._update()
 
     def give_way(self) -> None:
@@ -182,7 +186,7 @@ class SpeechModel:
         self.give_way()
         self._questions.forget()
         if self._line.session is None:
-            self._questions.never_written()
+            self._questions.never_heard()
             self._line.forget()
         self._update()
 
@@ -211,13 +215,13 @@ class SpeechModel:
         if not self._greeted and greeting and isinstance(session, SaysPhrases):
             self._line.wish(lambda _: session.say(greeting))
         self._questions.awaited = False
-        if self._questions.unwritten and self._request.turns == "explicit":
-            self._questions.said_as_one()
+        if self._questions.unheard:
+            self._questions.hear()
             self._questions.awaited = True
             self._line.wish(self._commit)
         if text := self._questions.text:
             self._questions.awaited = True
-            self._line.wish(partial(_inject, text))  # one answer is enough
+            self._line.wish(lambda session: session.inject(text))  # one answer is enough
         self._update()
 
     async def session_lost(self, failure: Exception) -> None:
@@ -291,7 +295,7 @@ class SpeechModel:
         """The user has finished; an answer will come, and some time the words of the question."""
         self._host.user_active()
         self._leg.tell(SpeechStopped())
-        self._questions.spoken()
+        self._questions.spoken(heard=self._line.session is not None)
         self._update()
 
     def _written(self, transcript: Transcript) -> None:
@@ -392,7 +396,3 @@ class SpeechModel:
             self._host.set_state("thinking")
         else:
             self._host.set_state("listening")
-
-
-async def _inject(text: str, session: RealtimeSession) -> None:
-    await session.inject(text)

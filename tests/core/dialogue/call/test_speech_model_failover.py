@@ -111,6 +111,39 @@ async def test_a_cascade_goes_on_in_the_middle_of_a_call(tmp_path: Path) -> None
     ]
 
 
+async def test_what_was_typed_before_it_is_answered_by_the_cascade(tmp_path: Path) -> None:
+    duet = Duet(ProviderUnavailable("gone"), delay_s=2)
+    house = Exchange(tmp_path, realtime=duet, config=CONFIG)
+    async with house.call() as talk:
+        talk.call.text("Where are you?")
+        assert (await talk.answered()).text == "Where are you?"
+
+
+async def test_what_the_model_left_open_is_answered_by_the_cascade(tmp_path: Path) -> None:
+    duet = Duet(None, ProviderUnauthorized("no"))
+    house = Exchange(tmp_path, realtime=duet, config=CONFIG)
+    async with house.call() as talk:
+        duet.now.hear("Who am I?")
+        await anyio.sleep(0.1)
+        duet.now.tell(ProviderUnavailable("gone"))
+        assert (await talk.answered()).text == "Who am I?"
+
+
+@pytest.mark.parametrize("turns", ["auto", "explicit"])
+async def test_what_was_said_before_it_is_heard_by_the_cascade(tmp_path: Path, turns: str) -> None:
+    duet = Duet(ProviderUnavailable("gone"), delay_s=2)
+    async with Exchange(tmp_path, realtime=duet, config=CONFIG).call(turns=turns) as talk:
+        if turns == "auto":
+            await talk.ask()
+        else:
+            talk.call.begin_speech()
+            await talk.say(0.5)
+            talk.call.end_speech()
+        await talk.hush(2)
+        assert (await talk.answered()).text == "hello there"
+    assert talk.finals() == ["hello there"]
+
+
 async def test_without_one_the_call_ends(tmp_path: Path) -> None:
     duet = Duet(ProviderUnauthorized("no"))
     config = CONFIG | {"realtime": {"use": "duet"}}

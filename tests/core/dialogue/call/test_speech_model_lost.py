@@ -162,6 +162,17 @@ async def test_what_was_said_twice_before_the_session_stands_has_one_question(tm
     ]
 
 
+async def test_what_was_said_while_a_session_did_not_open_is_answered_by_the_next(tmp_path: Path) -> None:
+    duet = Duet(ProviderRateLimited("too much"), delay_s=2.0)
+    async with exchange(tmp_path, duet).call(turns="explicit") as talk:
+        talk.call.begin_speech()
+        await talk.say(0.5)
+        talk.call.end_speech()
+        await anyio.sleep(8)
+        assert (len(duet.sessions), duet.now.commits) == (2, 1)
+        assert len(duet.now.pushed) / 2 / MODEL_HZ == pytest.approx(0.5, abs=0.01)
+
+
 @pytest.mark.parametrize("turns", ["auto", "explicit"])
 async def test_what_is_interrupted_before_the_session_stands_is_not_answered(
     tmp_path: Path, turns: str
