@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import uvloop
 
@@ -33,10 +33,8 @@ from soak.stores import SUBJECTS
 def endurance(arguments: argparse.Namespace) -> bool:
     """Hold calls for minutes; says whether everything held."""
     result = uvloop.run(endure(arguments.calls, arguments.minutes, arguments.seed))
-    if arguments.write:
-        title = f"Endurance: {result.calls} calls for {result.minutes:g} minutes"
-        _write("endurance", title, result.figures(), result.lines)
-    return not result.problems()
+    title = f"Endurance: {result.calls} calls for {result.minutes:g} minutes"
+    return _kept(arguments, "endurance", title, result)
 
 
 def webrtc(arguments: argparse.Namespace) -> bool:
@@ -44,10 +42,8 @@ def webrtc(arguments: argparse.Namespace) -> bool:
     from soak.webrtc import endure_webrtc
 
     result = uvloop.run(endure_webrtc(arguments.browsers, arguments.minutes, arguments.seed))
-    if arguments.write:
-        title = f"Endurance over WebRTC: {result.calls} calls for {result.minutes:g} minutes"
-        _write("webrtc", title, result.figures(), result.lines)
-    return not result.problems()
+    title = f"Endurance over WebRTC: {result.calls} calls for {result.minutes:g} minutes"
+    return _kept(arguments, "webrtc", title, result)
 
 
 def disorder(arguments: argparse.Namespace) -> bool:
@@ -70,21 +66,18 @@ def outage(arguments: argparse.Namespace) -> bool:
 
 def crashes(arguments: argparse.Namespace) -> bool:
     """Kill stores under load; says whether everything held."""
-    results = [uvloop.run(crash(name, arguments.kills, arguments.seed)) for name in arguments.stores]
-    if arguments.write:
-        for result in results:
-            title = f"Crash: {result.store} killed {result.kills} times"
-            _write(f"crash-{result.store}", title, result.figures(), result.lines)
-    return not any(result.problems() for result in results)
+    held = True
+    for name in arguments.stores:
+        result = uvloop.run(crash(name, arguments.kills, arguments.seed))
+        held &= _kept(arguments, f"crash-{name}", f"Crash: {name} killed {result.kills} times", result)
+    return held
 
 
 def sockets(arguments: argparse.Namespace) -> bool:
     """Hold sockets for minutes; says whether everything held."""
     result = uvloop.run(hold(arguments.idle, arguments.busy, arguments.minutes, arguments.seed))
-    if arguments.write:
-        title = f"Sockets: {result.idle} idle and {result.busy} busy for {result.minutes:g} minutes"
-        _write("sockets", title, result.figures(), result.lines)
-    return not result.problems()
+    title = f"Sockets: {result.idle} idle and {result.busy} busy for {result.minutes:g} minutes"
+    return _kept(arguments, "sockets", title, result)
 
 
 def strangers(arguments: argparse.Namespace) -> bool:
@@ -99,10 +92,8 @@ def strangers(arguments: argparse.Namespace) -> bool:
 def cluster(arguments: argparse.Namespace) -> bool:
     """Kill replicas of a cluster under load; says whether everything held."""
     result = uvloop.run(endanger(arguments.minutes, arguments.seed, arguments.clients))
-    if arguments.write:
-        title = f"Cluster: replicas killed {len(result.kills)} times in {result.minutes:g} minutes"
-        _write("cluster", title, result.figures(), result.lines)
-    return not result.problems()
+    title = f"Cluster: replicas killed {len(result.kills)} times in {result.minutes:g} minutes"
+    return _kept(arguments, "cluster", title, result)
 
 
 def fuzzing(arguments: argparse.Namespace) -> bool:
@@ -110,9 +101,7 @@ def fuzzing(arguments: argparse.Namespace) -> bool:
     from soak.fuzz.trial import fuzz
 
     result = fuzz(arguments.minutes, arguments.seed)
-    if arguments.write:
-        _write("fuzz", f"Fuzz: every door for {result.minutes:g} minutes", result.figures(), result.lines)
-    return not result.problems()
+    return _kept(arguments, "fuzz", f"Fuzz: every door for {result.minutes:g} minutes", result)
 
 
 def image(_arguments: argparse.Namespace) -> bool:
@@ -134,6 +123,23 @@ PARTS: Final[Mapping[str, Callable[[argparse.Namespace], bool]]] = {
     "fuzz": fuzzing,
     "image": image,
 }
+
+
+class _Result(Protocol):
+    """What came of a trial."""
+
+    lines: list[str]
+
+    def problems(self) -> Sequence[str]: ...
+
+    def figures(self) -> Mapping[str, object]: ...
+
+
+def _kept(arguments: argparse.Namespace, name: str, title: str, result: _Result) -> bool:
+    """Write down what came of a trial, if that is asked for; says whether everything held."""
+    if arguments.write:
+        _write(name, title, result.figures(), result.lines)
+    return not result.problems()
 
 
 def _write(name: str, title: str, figures: Mapping[str, object], lines: Sequence[str]) -> None:
