@@ -32,6 +32,8 @@ class Conversation:
         self._logger = logger
         self.asked = False
         """Whether the service was asked for an answer that it has not begun."""
+        self.writes = True
+        """Whether what the user says is written down."""
         self.responding = False
         """Whether the service works on an answer."""
         self.has_spoken = False
@@ -44,6 +46,11 @@ class Conversation:
         """The answer that began although it was interrupted before, until it is cancelled."""
         self._stop_next = False
         """Whether the answer that was asked for was interrupted before it began."""
+        self._request = ""
+        """The event that asked for an answer the last time."""
+        self._requests = 0
+        self._wanted = False
+        """Whether there was no interruption since."""
         self._stopped: set[str] = set()
         """Answers that were interrupted and still come."""
         self._item = ""
@@ -61,6 +68,19 @@ class Conversation:
         """Whether an answer is worked on or will be."""
         return self.asked or self.responding
 
+    @property
+    def may_answer(self) -> bool:
+        """Whether an answer is to be asked for now."""
+        return self.owes_response and not (self.busy or self._calls)
+
+    def ask(self) -> str:
+        """An answer is asked for; gives the id of the event that does it."""
+        self.asked = self._wanted = True
+        self.owes_response = False
+        self._requests += 1
+        self._request = f"answer_{self._requests}"
+        return self._request
+
     def read(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         """Give what an event says.
 
@@ -77,6 +97,7 @@ class Conversation:
         if self.responding:
             self._stopped.add(self.response)
         self._stop_next = self.asked
+        self._wanted = False
         self._calls.clear()
         self.owes_response = False
         item, self._item = self._item, ""
@@ -145,6 +166,8 @@ class Conversation:
         if event["response_id"] in self._stopped:
             return
         if item.get("type") == "function_call":
+            if item.get("status") == "incomplete":
+                return  # it was broken off, and so are its arguments
             self._calls.add(item["call_id"])
             yield ToolCall(item["call_id"], item["name"], item.get("arguments") or "{}")
         elif item["id"] in self._open_items:
@@ -156,6 +179,15 @@ class Conversation:
 
     def _speech_stopped(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         yield RealtimeSpeech("stopped")
+
+    def _committed(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
+        if not self.writes:
+            yield Transcript("", "final", end_of_turn=True)
+
+    def _nothing_said(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
+        """There was nothing in what the client says the user has said."""
+        yield Transcript("", "final", end_of_turn=True)
+        yield RealtimeUsage(0, 0)
 
     def _words_delta(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         item = event["item_id"]
@@ -170,13 +202,16 @@ class Conversation:
         error = event.get("error")
         if ends_session(error):
             raise told_error(error)
-        # It may be why there will be no answer to what was asked.
-        stopped, self.asked, self._stop_next = self._stop_next, False, False
-        if is_busy(error):
-            self.owes_response = not stopped
-            return iter(())
+        named = error.get("event_id") if isinstance(error, Mapping) else None
+        if named in (None, self._request):
+            # It may be why there will be no answer to what was asked.
+            self.asked = self._stop_next = False
+            if is_busy(error):
+                self.owes_response = self.owes_response or self._wanted
+                return
         self._logger.warning("the service does not accept an event: %s", told_error(error))
-        return iter(())
+        if named == self._request:
+            yield RealtimeUsage(0, 0)
 
 
 _READERS: Final = {
@@ -188,6 +223,8 @@ _READERS: Final = {
     "response.output_item.done": Conversation._item_done,
     "input_audio_buffer.speech_started": Conversation._speech_started,
     "input_audio_buffer.speech_stopped": Conversation._speech_stopped,
+    "input_audio_buffer.committed": Conversation._committed,
+    "input_audio_buffer.cleared": Conversation._nothing_said,
     "conversation.item.input_audio_transcription.delta": Conversation._words_delta,
     "conversation.item.input_audio_transcription.completed": Conversation._words_done,
     "conversation.item.input_audio_transcription.failed": Conversation._words_done,

@@ -67,6 +67,12 @@ def session_object(
     return session | options.extra_session
 
 
+def is_written_down(options: RealtimeOptions, settings: RealtimeSettings) -> bool:
+    """Whether the service will tell the words of the user."""
+    sound = session_object(options, settings)["audio"].get("input") or {}
+    return bool(sound.get("transcription"))
+
+
 def voice_name(options: RealtimeOptions, voice: Voice) -> str:
     """The service's voice for the one that is meant."""
     if voice.name in VOICES:

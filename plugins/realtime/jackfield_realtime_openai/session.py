@@ -24,6 +24,7 @@ from jackfield_realtime_openai.failures import connection_error, lost, told_erro
 from jackfield_realtime_openai.messages import (
     RATE_HZ,
     ClientEvent,
+    is_written_down,
     said,
     session_update,
     tool_output,
@@ -55,10 +56,12 @@ class OpenAIRealtimeSession:
         self._options = options
         self._settings = settings
         self._conversation = conversation or Conversation(logger)
+        self._conversation.writes = is_written_down(options, settings)
         self._socket: ClientConnection | None = None
         self._tasks: TaskGroup | None = None
         self._unsent: deque[ClientEvent] = deque()
         self._sound = bytearray()
+        self._sent = 0
         self._heard_bytes = 0
         """Sound since the last commit."""
         self._wanted = anyio.Event()
@@ -140,8 +143,7 @@ class OpenAIRealtimeSession:
             if conversation.unwanted:
                 self._cancel(conversation.unwanted)
                 conversation.unwanted = ""
-            if conversation.owes_response and not conversation.busy:
-                conversation.owes_response = False
+            if conversation.may_answer:
                 self._ask()
 
     async def _open(self) -> None:
@@ -184,8 +186,8 @@ class OpenAIRealtimeSession:
             self._ask()
 
     def _ask(self, wishes: dict[str, str] | None = None) -> None:
-        self._conversation.asked = True
-        self._send({"type": "response.create"} | ({"response": wishes} if wishes else {}))
+        event = {"type": "response.create", "event_id": self._conversation.ask()}
+        self._send(event | ({"response": wishes} if wishes else {}))
 
     def _cancel(self, response: str) -> None:
         """Cancel an answer by its name, for the next may begin meanwhile."""
@@ -194,7 +196,8 @@ class OpenAIRealtimeSession:
     def _send(self, event: ClientEvent) -> None:
         """Have an event sent, after all sound that was pushed before it."""
         self._take_sound()
-        self._unsent.append(event)
+        self._sent += 1
+        self._unsent.append({"event_id": f"event_{self._sent}"} | event)  # which errors name
         self._wanted.set()
 
     def _take_sound(self) -> None:

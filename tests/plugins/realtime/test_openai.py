@@ -38,6 +38,7 @@ from jackfield.plugin import Site
 from jackfield.testing import FailureSuite, RealtimeSuite
 from jackfield.testing.failure import Failing
 from jackfield_realtime_openai import OpenAIRealtimeOptions
+from jackfield_realtime_openai.conversation import Conversation, outputs_of
 from jackfield_realtime_openai.model import OpenAIRealtime
 from jackfield_realtime_openai.session import OpenAIRealtimeSession
 from tests.core.resilience.chained import Witness
@@ -285,6 +286,98 @@ async def test_an_answer_that_was_interrupted_before_it_began_is_not_heard(serve
             read += await until(outputs, is_end)
     assert words(read) == "You said: Two"
     assert len(server.of_type("response.cancel")) == 1
+
+
+async def test_an_error_of_another_event_does_not_hide_what_was_asked(server: RealtimeServer) -> None:
+    async with session(server) as talk, aclosing(talk._outputs()) as outputs:
+        await talk.tool_result("call_unknown", "nothing")
+        await talk.inject("One")
+        while (event := await talk._next())["type"] != "error":
+            pass
+        assert outputs_of(talk._conversation, event) == []
+        await talk.interrupt(0)
+        await talk.inject("Two")
+        read = await until(outputs, is_end)
+        while not words(read):
+            read += await until(outputs, is_end)
+    assert words(read) == "You said: Two"
+
+
+def test_what_is_told_after_an_interruption_is_asked_again_when_the_service_is_busy() -> None:
+    talk = Conversation(logging.getLogger("jackfield.trial"))
+    name = talk.ask()
+    talk.interrupt(0)
+    talk.owes_response = True  # of what was told since
+    outputs_of(talk, refused(name))
+    assert talk.owes_response
+
+
+def test_what_was_interrupted_is_not_asked_again_when_the_service_is_busy() -> None:
+    talk = Conversation(logging.getLogger("jackfield.trial"))
+    name = talk.ask()
+    outputs_of(talk, {"type": "response.created", "response": {"id": "its-own"}})
+    talk.interrupt(0)
+    outputs_of(talk, refused(name))
+    assert not talk.owes_response
+
+
+def test_an_answer_that_is_refused_is_told_to_be_over() -> None:
+    talk = Conversation(logging.getLogger("jackfield.trial"))
+    error = {"type": "invalid_request_error", "code": "invalid_value", "event_id": talk.ask()}
+    assert outputs_of(talk, {"type": "error", "error": error}) == [RealtimeUsage(0, 0)]
+    assert not talk.busy
+
+
+def refused(name: str) -> dict[str, Any]:
+    code = "conversation_already_has_active_response"
+    return {"type": "error", "error": {"type": "invalid_request_error", "code": code, "event_id": name}}
+
+
+async def test_an_answer_waits_for_the_results_of_all_tools(server: RealtimeServer) -> None:
+    call = {"type": "function_call", "name": "lookup", "arguments": "{}"}
+    async with session(server) as talk:
+        tell = talk._conversation
+        outputs_of(tell, {"type": "response.created", "response": {"id": "r"}})
+        for name in ("one", "two"):
+            item = call | {"id": f"item-{name}", "call_id": name, "status": "completed"}
+            outputs_of(tell, {"type": "response.output_item.done", "response_id": "r", "item": item})
+            if name == "one":
+                await talk.tool_result("one", "1")
+        outputs_of(tell, {"type": "response.done", "response": {"id": "r", "status": "completed"}})
+        assert not tell.may_answer
+        await talk.tool_result("two", "2")
+        assert tell.asked
+        assert not tell.owes_response
+
+
+def test_a_call_of_a_tool_that_was_broken_off_is_none() -> None:
+    talk = Conversation(logging.getLogger("jackfield.trial"))
+    call = {"type": "function_call", "id": "i", "name": "lookup", "arguments": '{"te', "call_id": "c"}
+    event = {"type": "response.output_item.done", "response_id": "r", "item": call | {"status": "incomplete"}}
+    assert outputs_of(talk, event) == []
+    assert not talk.answered("c")
+
+
+async def test_of_a_turn_without_sound_nothing_is_written_down_or_answered(server: RealtimeServer) -> None:
+    async with (
+        session(server, RealtimeSettings(turns="explicit")) as talk,
+        aclosing(talk._outputs()) as outputs,
+    ):
+        await talk.commit()
+        read = await until(outputs, is_end)
+    assert read == [Transcript("", "final", end_of_turn=True), RealtimeUsage(0, 0)]
+
+
+async def test_where_nothing_is_written_down_that_is_told(server: RealtimeServer) -> None:
+    async with (
+        session(server, transcription_model="") as talk,
+        aclosing(talk._outputs()) as outputs,
+    ):
+        talk.push(speech(0.5) + bytes(RATE_HZ * 2))
+        read = await until(outputs, is_end)
+    assert [output for output in read if isinstance(output, Transcript)] == [
+        Transcript("", "final", end_of_turn=True)
+    ]
 
 
 async def test_an_error_that_ends_nothing_is_logged_without_words(
