@@ -22,7 +22,7 @@ class OpenAIFarRealtime(OpenAIRealtime):
     def __init__(self, options: OpenAIRealtimeOptions, logger: logging.Logger) -> None:
         super().__init__(options, logger)
         self._account = options
-        self._calls = Calls(options)
+        self._calls = Calls(options, logger)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()

@@ -21,7 +21,6 @@ from jackfield_realtime_openai.messages import said, session_update
 from jackfield_realtime_openai.options import RealtimeOptions
 from jackfield_realtime_openai.session import OpenAIRealtimeSession
 
-_HANG_UP_S: Final = 3.0
 _AGAIN_S: Final = 5.0
 _BACKOFF_S: Final = 0.5
 _OVER: Final = 1000
@@ -152,10 +151,5 @@ class OpenAIFarSession(OpenAIRealtimeSession):
 
     async def _hang_up(self) -> None:
         call, self._call = self._call, ""
-        if not call:
-            return
-        with anyio.move_on_after(_HANG_UP_S, shield=True):
-            try:
-                await self._calls.end(call)
-            except ProviderError as error:  # it has ended, or will when its time is up
-                self._logger.warning("the service did not hang up: %s", error)
+        if call:
+            await self._calls.hang_up(call)

@@ -287,6 +287,31 @@ async def test_answers_that_go_on_failing_end_the_session(
     assert len(server.of_type("response.create")) == 4
 
 
+async def test_a_call_that_begins_after_nobody_wants_it_is_hung_up(server: CallsServer, offer: str) -> None:
+    server.stalls_s = 0.3
+    async with model(server) as built:
+        began_s = anyio.current_time()
+        with anyio.move_on_after(0.1) as scope:
+            async with built.forward_offer(offer, PLAIN):
+                pass
+        assert scope.cancelled_caught
+        assert anyio.current_time() - began_s < 0.25
+    assert len(server.offers) == len(server.hung_up) == 1
+
+
+async def test_a_call_whose_name_the_service_does_not_tell_is_not_waited_for(
+    server: CallsServer, offer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jackfield_realtime_openai.calls._LATE_S", 0.2)
+    server.stalls_s = 5
+    began_s = anyio.current_time()
+    async with model(server) as built:
+        with anyio.move_on_after(0.1):
+            async with built.forward_offer(offer, PLAIN):
+                pass
+    assert anyio.current_time() - began_s < 3
+
+
 async def test_a_call_without_a_side_channel_is_ended(server: CallsServer, offer: str) -> None:
     server.refuses_attaching = True
     async with model(server) as built:
