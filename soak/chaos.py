@@ -7,24 +7,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from soak.printing import Printing
 
 _ROOT: Final = Path(__file__).parents[1]
 _TEST: Final = "tests/core/dialogue/call/test_disorder.py"
 
 
 @dataclass
-class Result:
+class Result(Printing):
     """What came of it."""
 
     events: int
     seed: int
     passed: bool = False
     seconds: float = 0.0
-    lines: list[str] = field(default_factory=list)
-    """What was printed."""
 
     def figures(self) -> dict[str, object]:
         """Everything, as JSON has it."""
@@ -34,11 +34,6 @@ class Result:
             "first seed": self.seed,
             "seconds": round(self.seconds, 1),
         }
-
-    def say(self, line: str) -> None:
-        """Print a line, and keep it."""
-        self.lines.append(line)
-        print(line, flush=True)
 
 
 def run(events: int, seed: int) -> Result:

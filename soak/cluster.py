@@ -23,6 +23,7 @@ from anyio import to_thread
 
 from soak.journal import Journal
 from soak.messengers import MESSENGERS, Messenger, User
+from soak.printing import Printing
 from tests.cluster_process import REPLICAS, TOKENS, ClusterProcess
 from tests.postgres_server import PostgresServer
 from tests.redis_server import DURABLE, RedisServer
@@ -129,7 +130,7 @@ async def stored(user: User) -> dict[str, list[dict[str, Any]]]:
 
 
 @dataclass
-class Result:
+class Result(Printing):
     """What came of a trial."""
 
     minutes: float
@@ -138,7 +139,6 @@ class Result:
     kills: list[Kill] = field(default_factory=list)
     journals: list[Journal] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
 
     def problems(self) -> list[str]:
         """Why the trial failed; nothing when it did not."""
@@ -169,11 +169,6 @@ class Result:
             "median of those": _median(killed),
             "longest wait around a SIGTERM, s": _longest(stopped),
         }
-
-    def say(self, line: str) -> None:
-        """Print a line, and keep it."""
-        self.lines.append(line)
-        print(line, flush=True)
 
 
 async def endanger(minutes: float, seed: int, each: int) -> Result:

@@ -19,6 +19,7 @@ import anyio
 from anyio import to_thread
 
 from soak.ledger import Comparison, Ledger
+from soak.printing import Printing
 from soak.stores import SUBJECTS, StoreProcess, Subject
 from soak.writers import RecordWriter, TriedStore, WindowWriter, Writer, record_contents, window_contents
 
@@ -31,7 +32,7 @@ _MOST_SHOWN: Final = 20
 
 
 @dataclass
-class Result:
+class Result(Printing):
     """What came of a trial."""
 
     store: str
@@ -43,7 +44,6 @@ class Result:
     recoveries_s: list[float] = field(default_factory=list)
     """From the store's process answering again to the first message that it acknowledged."""
     seconds: float = 0.0
-    lines: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -82,11 +82,6 @@ class Result:
             "longest recovery ms": round(1000 * max(self.recoveries_s, default=0.0), 1),
             "median recovery ms": round(1000 * _median(self.recoveries_s), 1),
         }
-
-    def say(self, line: str) -> None:
-        """Print a line, and keep it."""
-        self.lines.append(line)
-        print(line, flush=True)
 
 
 async def crash(name: str, kills: int, seed: int) -> Result:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from soak.memory import Samples
+from soak.printing import Printing
 from soak.tally import Tally
 
 LEAST_MINUTES: Final = 5.0
@@ -16,7 +17,7 @@ _MOST_SHOWN: Final = 20
 
 
 @dataclass(kw_only=True)
-class Result(ABC):
+class Result(Printing, ABC):
     """What came of a trial."""
 
     held: ClassVar[str]
@@ -30,8 +31,6 @@ class Result(ABC):
     seed: int
     tally: Tally = field(default_factory=Tally)
     samples: Samples = field(default_factory=Samples)
-    lines: list[str] = field(default_factory=list)
-    """What was printed."""
     server_cpu_s: float = 0.0
     left: Mapping[str, int] = field(default_factory=dict)
     """What the server holds after the last call or socket beyond what it held before the first."""
@@ -91,11 +90,6 @@ class Result(ABC):
             "server's CPU seconds": round(self.server_cpu_s, 1),
             "samples": self.samples.raw(),
         }
-
-    def say(self, line: str) -> None:
-        """Print a line, and keep it."""
-        self.lines.append(line)
-        print(line, flush=True)
 
     def judge(self) -> None:
         """Say what came of it."""

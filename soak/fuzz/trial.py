@@ -17,6 +17,7 @@ from soak.fuzz.offers import fuzz_commands, fuzz_offers
 from soak.fuzz.requests import fuzz_requests
 from soak.fuzz.sockets import SocketFuzzer
 from soak.memory import Samples
+from soak.printing import Printing
 from tests.postgres_server import PostgresServer
 
 _DOCUMENT_SHARE: Final = 0.25
@@ -37,7 +38,7 @@ _MOST_SHOWN: Final = 20
 
 
 @dataclass
-class Result:
+class Result(Printing):
     """What came of a trial."""
 
     minutes: float
@@ -50,8 +51,6 @@ class Result:
     troubles: list[str] = field(default_factory=list)
     """Of the logs."""
     rounds: int = 0
-    lines: list[str] = field(default_factory=list)
-    """What was printed."""
 
     def problems(self) -> list[str]:
         """Why the trial failed; nothing when it did not."""
@@ -90,11 +89,6 @@ class Result:
             "blocks of memory allowed": _MOST_BLOCKS,
             "samples": self.samples.raw(),
         }
-
-    def say(self, line: str) -> None:
-        """Print a line, and keep it."""
-        self.lines.append(line)
-        print(line, flush=True)
 
 
 def fuzz(minutes: float, seed: int) -> Result:
