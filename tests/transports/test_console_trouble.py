@@ -164,10 +164,26 @@ def test_who_loses_the_server_in_a_call_is_told_and_may_call_again(browser: Brow
         expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
+def test_who_loses_a_server_that_is_behind_a_proxy_is_told_as_soon(browser: Browser, tmp_path: Path) -> None:
+    with (
+        TrialServer(tmp_path, console()) as server,
+        visiting(browser, f"{server.url}/console/") as page,
+    ):
+        sign_up(page)
+        call(page)
+        page.route("**/health", lambda route: route.fulfill(status=503, json={"code": "unavailable"}))
+        page.route("**/health", lambda route: route.fulfill(status=502, body="<h1>Bad Gateway</h1>"), times=1)
+        os.kill(server.pid, signal.SIGKILL)
+        expect(page.get_by_role("alert")).to_contain_text("The connection was lost.")
+        assert INTERRUPTED not in page.locator("#spoken").inner_text(), "the browser knew before the page"
+
+
 def test_a_call_whose_server_is_slow_for_some_seconds_goes_on(browser: Browser, server: TrialServer) -> None:
     with visiting(browser, f"{server.url}/console/") as page:
         sign_up(page)
         call(page)
+        unhealthy = {"status": "unhealthy"}  # as it says while its store is out of reach
+        page.route("**/health", lambda route: route.fulfill(status=503, json=unhealthy), times=2)
         os.kill(server.pid, signal.SIGSTOP)
         try:
             expect(page.locator("#spoken")).to_contain_text(INTERRUPTED)

@@ -5,13 +5,14 @@ const TIMEOUT_MS = 120_000;
 
 let token = "";
 
-/** What the server refused, or that it could not be reached (status 0). */
+/** What the server refused, or that it could not be reached (status 0); `health` is what it said of its own. */
 export class Refusal extends Error {
-  constructor(status, code, detail, retryAfter = "") {
+  constructor(status, code, detail, retryAfter = "", health = "") {
     super(detail);
     this.status = status;
     this.code = code;
     this.retryAfter = retryAfter;
+    this.health = health;
   }
 }
 
@@ -46,7 +47,8 @@ export async function ask(path, options = {}) {
   const body = await response.json().catch(() => ({}));
   const fields = (body.errors ?? []).map((one) => one.message ?? "").filter(Boolean);
   const detail = [body.detail ?? `The server answered ${response.status}.`, ...fields].join(" ");
-  throw new Refusal(response.status, body.code ?? "", detail, response.headers.get("Retry-After") ?? "");
+  const retryAfter = response.headers.get("Retry-After") ?? "";
+  throw new Refusal(response.status, body.code ?? "", detail, retryAfter, body.status ?? "");
 }
 
 export function postJson(path, body) {

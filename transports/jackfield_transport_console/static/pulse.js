@@ -7,6 +7,8 @@ const LOOK_MS = 1_000;
 const REPLY_MS = 3_000;
 /** One alone may have failed because the device went from one network to another. */
 const MOST_FAILURES = 1;
+/** With these a proxy says that it has no answer of the server, which itself always says how it is. */
+const UNANSWERED = [502, 503, 504];
 
 export class Pulse {
   #connection;
@@ -50,7 +52,8 @@ async function reachable() {
   try {
     await ask("/health", { signal: AbortSignal.timeout(REPLY_MS) });
   } catch (error) {
-    return error.code !== "unreachable" || !navigator.onLine;
+    const refused = error.code === "unreachable" || (UNANSWERED.includes(error.status) && !error.health);
+    return !refused || !navigator.onLine;
   }
   return true;
 }
