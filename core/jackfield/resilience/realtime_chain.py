@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from math import inf
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import anyio
 
 from jackfield.audio.pcm import WIDTH_BYTES
+from jackfield.contracts.failover import Failover
 from jackfield.contracts.realtime import (
     ClientSecret,
     ForwardedSession,
@@ -26,6 +27,8 @@ from jackfield.contracts.realtime import (
 )
 from jackfield.errors import ProviderTimedOut
 from jackfield.resilience.chain import Attempt, Chain, fails_over
+
+T = TypeVar("T")
 
 
 class RealtimeChain:
@@ -44,19 +47,27 @@ class RealtimeChain:
         return ChainedForwardedSession(self._chain, settings, sdp)
 
     async def client_secret(self, settings: RealtimeSettings, ttl_s: float) -> ClientSecret:
-        for attempt in self._chain.attempts(settings.failover):
-            try:
-                secret = await _secret_in_time(attempt, settings, ttl_s)
-            except Exception as error:
-                if not attempt.failed(error, useful=False):
-                    raise
-            except BaseException:
-                attempt.over(useful=False)
+        secret, attempt = await _first(
+            self._chain, settings.failover, lambda attempt: _secret_in_time(attempt, settings, ttl_s)
+        )
+        attempt.succeeded()
+        return secret
+
+
+async def _first(
+    chain: Chain[Realtime], plan: Failover | None, ask: Callable[[Attempt[Realtime]], Awaitable[T]]
+) -> tuple[T, Attempt[Realtime]]:
+    """Ask the members one after the other; gives what the first gives that does not fail, and its attempt."""
+    for attempt in chain.attempts(plan):
+        try:
+            return await ask(attempt), attempt
+        except Exception as error:
+            if not attempt.failed(error, useful=False):
                 raise
-            else:
-                attempt.succeeded()
-                return secret
-        raise AssertionError("the last attempt raises")
+        except BaseException:
+            attempt.over(useful=False)
+            raise
+    raise AssertionError("the last attempt raises")
 
 
 async def _secret_in_time(
@@ -144,18 +155,7 @@ class ChainedSession:
             attempt.failed(error, useful=True)
 
     async def __aenter__(self) -> Self:
-        for attempt in self._chain.attempts(self._settings.failover):
-            try:
-                self._opened = await self._open(attempt)
-            except Exception as error:
-                if not attempt.failed(error, useful=False):
-                    raise
-            except BaseException:
-                attempt.over(useful=False)
-                raise
-            else:
-                self._attempt = attempt
-                break
+        self._opened, self._attempt = await _first(self._chain, self._settings.failover, self._open)
         return self
 
     def _begun(self, model: Realtime) -> RealtimeSession:
