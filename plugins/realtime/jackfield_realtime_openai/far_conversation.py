@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Final, Literal
 
 from jackfield.contracts.realtime import RealtimeOutput, RealtimePlayback
@@ -59,7 +60,20 @@ class FarConversation(Conversation):
             self._items.setdefault(event["response_id"], []).append(event["item"]["id"])
         return iter(())
 
+    def missed(self) -> None:
+        """Some events were not heard: whatever they may have ended is taken for over."""
+        self.asked = self.responding = self.user_speaks = False
+
+    def _entered(self, event: ServerEvent) -> str:
+        items = self._items.setdefault(event["response_id"], [])
+        if event["item_id"] not in items:  # that it was begun was missed
+            items.append(event["item_id"])
+        return super()._entered(event)
+
     def _started(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
+        if event["response_id"] in self._items:
+            for before in list(takewhile(lambda name: name != event["response_id"], self._items)):
+                yield from self._over({"response_id": before}, "stopped")  # which was missed
         self.has_spoken = True
         self._sounding.add(event["response_id"])
         for item in self._items.get(event["response_id"], ()):

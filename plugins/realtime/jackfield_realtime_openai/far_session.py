@@ -51,6 +51,8 @@ class OpenAIFarSession(OpenAIRealtimeSession):
         self._call = ""
         self._answer = ""
         self._attached_again = anyio.Event()
+        self._asks_again = False
+        """Whether an answer that failed is to be asked for again."""
 
     @property
     def answer(self) -> str:
@@ -61,6 +63,7 @@ class OpenAIFarSession(OpenAIRealtimeSession):
 
     async def interrupt(self, heard_ms: int) -> None:
         responding = self._conversation.responding
+        self._asks_again = False
         self._conversation.interrupt(heard_ms)
         if self._conversation.user_speaks:
             return  # the service falls silent itself, and knows what was heard
@@ -114,7 +117,7 @@ class OpenAIFarSession(OpenAIRealtimeSession):
                 self._socket = await self._attach()
         except TimeoutError:
             raise ProviderTimedOut("The connection beside a call was not opened again in time.") from None
-        self._conversation.asked = self._conversation.responding = False
+        self._conversation.missed()
         self._attached_again.set()
 
     async def _write(self) -> None:
@@ -125,11 +128,12 @@ class OpenAIFarSession(OpenAIRealtimeSession):
 
     def _ask_later(self, failures: int) -> None:
         if self._tasks is not None:
+            self._asks_again = True
             self._tasks.start_soon(self._ask_again, _BACKOFF_S * 2 ** (failures - 1))
 
     async def _ask_again(self, wait_s: float) -> None:
         await anyio.sleep(wait_s)
-        if not (self._conversation.busy or self._conversation.user_speaks):
+        if self._asks_again and not (self._conversation.busy or self._conversation.user_speaks):
             self._ask()
 
     async def _open(self) -> None:

@@ -35,6 +35,8 @@ from jackfield.errors import (
 from jackfield.plugin import Site
 from jackfield.testing import ForwardingSuite, SecretsSuite
 from jackfield_realtime_openai import OpenAIRealtimeOptions
+from jackfield_realtime_openai.conversation import outputs_of
+from jackfield_realtime_openai.far_conversation import FarConversation
 from jackfield_realtime_openai.far_model import OpenAIFarRealtime
 from jackfield_realtime_openai.far_session import OpenAIFarSession
 from tests.plugins.realtime.openai_calls_server import CallsServer, calls_server
@@ -285,6 +287,36 @@ async def test_answers_that_go_on_failing_end_the_session(
         with pytest.raises(ProviderRateLimited):
             await until(aiter(session), "never")
     assert len(server.of_type("response.create")) == 4
+
+
+async def test_an_answer_that_fails_is_not_asked_for_again_once_it_is_interrupted(
+    server: CallsServer, offer: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("jackfield_realtime_openai.far_session._BACKOFF_S", 0.3)
+    async with model(server) as built, built.forward_offer(offer, PLAIN) as session:
+        server.script.fails, server.far_script.fails_for = BUSY, 1
+        await session.inject("One")
+        while "gave no answer" not in caplog.text:
+            with anyio.move_on_after(0.05):
+                await until(aiter(session), "never")
+        await session.interrupt(0)
+        with anyio.move_on_after(0.5):
+            await until(aiter(session), "never")
+    assert len(server.of_type("response.create")) == 1
+
+
+def test_what_was_missed_beside_a_call_is_over() -> None:
+    talk = FarConversation(logging.getLogger("jackfield.trial"), lambda failures: None)
+    delta = {"type": "response.output_audio_transcript.delta", "delta": "Hi"}
+    for name in ("one", "two"):  # of the first, neither the beginning nor the end is told
+        outputs_of(talk, delta | {"response_id": name, "item_id": f"item-{name}"})
+    assert outputs_of(talk, {"type": "output_audio_buffer.started", "response_id": "two"}) == [
+        RealtimePlayback("item-one", "stopped"),
+        RealtimePlayback("item-two", "started"),
+    ]
+    outputs_of(talk, {"type": "input_audio_buffer.speech_started"})
+    talk.missed()
+    assert not talk.user_speaks
 
 
 async def test_a_call_that_begins_after_nobody_wants_it_is_hung_up(server: CallsServer, offer: str) -> None:

@@ -160,6 +160,23 @@ async def test_an_answer_that_the_page_silences_is_over(tmp_path: Path) -> None:
         assert len(await house.stage.stored()) == 2
 
 
+async def test_an_answer_whose_end_was_missed_is_over_in_time(tmp_path: Path) -> None:
+    model = FarDuet()
+    house = House(tmp_path, model, call={"pipeline": "realtime", "idle_seconds": 20})
+    async with house.held():
+        model.far[0].hear("What is the capital of Japan?")
+        model.far[0].say_afar("a", "Tokyo is the capital.")
+        model.far[0].say_afar("b", "As everybody knows.")
+        await anyio.sleep(85)
+        assert house.reason is None
+        await anyio.sleep(25)
+        assert house.reason == "idle"
+    assert [text for _, text in await house.stage.stored()][1:] == [
+        "Tokyo is the capital.",
+        "As everybody knows.",
+    ]
+
+
 async def test_the_session_has_the_settings_and_changes_with_the_scenario(tmp_path: Path) -> None:
     model = FarDuet()
     async with House(tmp_path, model).held(scenario="quiz") as call:
