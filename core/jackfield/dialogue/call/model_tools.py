@@ -8,31 +8,32 @@ from jackfield.contracts.call import CallLeg, CallRequest
 from jackfield.contracts.llm import ToolCall
 from jackfield.contracts.tools import ToolContext
 from jackfield.contracts.turn import ToolStarted
-from jackfield.dialogue.call.model_figures import ModelFigures
 from jackfield.dialogue.call.model_line import ModelLine
-from jackfield.dialogue.tools import Toolbox
+from jackfield.dialogue.call.model_means import ModelMeans
+from jackfield.dialogue.call.model_questions import OpenQuestions
 
 
 class ModelTools:
-    """Calls tools of `toolbox` for the model at the other end of `line`, which is told what they found."""
+    """Calls tools for the model at the other end of `line`, which is told what they found."""
 
     def __init__(
         self,
-        toolbox: Toolbox,
+        with_: ModelMeans,
         line: ModelLine,
         leg: CallLeg,
-        figures: ModelFigures,
         request: CallRequest,
         key: str,
+        questions: OpenQuestions,
         changed: Callable[[], None],
     ) -> None:
-        """`key` is the session's; `changed` is called when `awaited` may have."""
-        self._toolbox = toolbox
+        """`key` is the session's; `changed` is called when what is awaited of whom may have."""
+        self._toolbox = with_.toolbox
         self._line = line
         self._leg = leg
-        self._figures = figures
+        self._figures = with_.figures
         self._transport = request.transport
         self._context = ToolContext(request.conversation.user, key)
+        self._questions = questions
         self._changed = changed
         self._calls: set[str] = set()
 
@@ -53,9 +54,11 @@ class ModelTools:
         try:
             result, finished = await self._toolbox.call(call, self._context)
         finally:
+            awaited = call.id in self._calls
             self._calls.discard(call.id)
         self._leg.tell(finished)
         self._figures.tool_called(self._transport, ok=finished.ok)
         if session is self._line.session:  # another one did not ask
             self._line.wish(lambda session: session.tool_result(call.id, result.content))
+            self._questions.awaited = self._questions.awaited or awaited
         self._changed()

@@ -71,9 +71,6 @@ class SpeechModel:
             failover_s=with_.failover_s,
             replaced=with_.replaced,
         )
-        self._tools = ModelTools(
-            with_.toolbox, self._line, leg, with_.figures, request, self._key, self._update
-        )
         self._exchanges = Exchanges(self._means, self._asked("voice"))
         self._tasks: TaskGroup | None = None
         self._queue: deque[ModelReply | Announcement] = deque()
@@ -85,6 +82,7 @@ class SpeechModel:
         self._stopping: object | None = None
         """The newest interruption that the session has not been told of yet."""
         self._questions = OpenQuestions()
+        self._tools = ModelTools(with_, self._line, leg, request, self._key, self._questions, self._update)
         self._rate_hz = 0
         self._forwarded: ForwardedSession | None = None
         self._greeted = not request.greet
