@@ -62,6 +62,10 @@ class Conversation:
         """Calls of functions without a result yet."""
         self._words: dict[str, str] = {}
         """What the user said in items that are still being written down."""
+        self._unwritten: set[str] = set()
+        """Items whose words are still to come."""
+        self._silent_turns = 0
+        """Turns in which nothing was said, after those."""
 
     @property
     def busy(self) -> bool:
@@ -181,13 +185,21 @@ class Conversation:
         yield RealtimeSpeech("stopped")
 
     def _committed(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
-        if not self.writes:
+        if self.writes:
+            self._unwritten.add(event["item_id"])
+        else:
             yield Transcript("", "final", end_of_turn=True)
 
     def _nothing_said(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         """There was nothing in what the client says the user has said."""
-        yield Transcript("", "final", end_of_turn=True)
+        self._silent_turns += 1
+        yield from self._silence()
         yield RealtimeUsage(0, 0)
+
+    def _silence(self) -> Iterator[RealtimeOutput]:
+        while self._silent_turns and not self._unwritten:
+            self._silent_turns -= 1
+            yield Transcript("", "final", end_of_turn=True)
 
     def _words_delta(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         item = event["item_id"]
@@ -197,6 +209,8 @@ class Conversation:
     def _words_done(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         self._words.pop(event["item_id"], None)
         yield Transcript(event.get("transcript", "").strip(), "final", end_of_turn=True)
+        self._unwritten.discard(event["item_id"])
+        yield from self._silence()
 
     def _error(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         error = event.get("error")

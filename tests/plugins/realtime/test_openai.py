@@ -368,6 +368,17 @@ async def test_of_a_turn_without_sound_nothing_is_written_down_or_answered(serve
     assert read == [Transcript("", "final", end_of_turn=True), RealtimeUsage(0, 0)]
 
 
+def test_a_turn_without_sound_does_not_take_the_words_of_the_one_before() -> None:
+    talk = Conversation(logging.getLogger("jackfield.trial"))
+    outputs_of(talk, {"type": "input_audio_buffer.committed", "item_id": "one"})
+    assert outputs_of(talk, {"type": "input_audio_buffer.cleared"}) == [RealtimeUsage(0, 0)]
+    written = {"type": "conversation.item.input_audio_transcription.completed", "item_id": "one"}
+    assert outputs_of(talk, written | {"transcript": "Hello"}) == [
+        Transcript("Hello", "final", end_of_turn=True),
+        Transcript("", "final", end_of_turn=True),
+    ]
+
+
 async def test_where_nothing_is_written_down_that_is_told(server: RealtimeServer) -> None:
     async with (
         session(server, transcription_model="") as talk,
