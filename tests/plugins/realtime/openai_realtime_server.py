@@ -63,6 +63,8 @@ class RealtimeServer:
 
     def __init__(self) -> None:
         self.url = ""
+        self.open = 0
+        """Connections, also those of before a reset that are still being closed."""
         self.reset()
 
     def reset(self) -> None:
@@ -71,7 +73,6 @@ class RealtimeServer:
         self.received: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
-        self.open = 0
 
     @property
     def endpoint(self) -> str:

@@ -433,9 +433,10 @@ async def test_a_connection_that_is_cut_is_told(server: RealtimeServer) -> None:
 
 
 async def test_no_connection_is_left_open(server: RealtimeServer) -> None:
-    async with session(server):
-        assert server.open == 1
     with anyio.fail_after(5):
+        async with session(server):
+            while server.open != 1:  # those of others may still be closing
+                await anyio.sleep(0.01)
         while server.open:
             await anyio.sleep(0.01)
 

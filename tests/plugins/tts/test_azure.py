@@ -194,7 +194,7 @@ async def test_the_rate_can_be_set(server: SpeechServer, rate_hz: int) -> None:
 
 
 async def test_words_are_marked_without_the_signs_between_them(tts: AzureTTS) -> None:
-    marks = (await speech_of(tts, "Yes, it is.")).marks
+    marks = (await speech_of(tts, "Yes, it is so.")).marks[:3]  # the SDK may tell the last one after the end
     assert [(mark.kind, mark.value) for mark in marks] == [("word", "Yes"), ("word", "it"), ("word", "is")]
     assert [mark.at_s for mark in marks] == pytest.approx([0, 5 * 0.06, 8 * 0.06])
 
