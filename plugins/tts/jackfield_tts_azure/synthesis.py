@@ -68,6 +68,8 @@ class Synthesis:
             elif isinstance(self._end, ProviderError):
                 raise self._end
             elif self._end is not None:
+                for mark in self._due():  # those that came after the last chunk
+                    yield mark
                 return
             else:
                 await self._news()

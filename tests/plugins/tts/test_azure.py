@@ -221,6 +221,16 @@ async def test_marks_come_before_their_sound_and_in_order() -> None:
     assert await outputs_of(late, early, bytes(4), bytes(4)) == [early, bytes(4), late, bytes(4)]
 
 
+async def test_a_mark_that_comes_after_the_last_sound_is_told() -> None:
+    synthesis = Synthesis(1_000, connect_s=1, timeout_s=1)
+    outputs, last = synthesis.outputs(), SpeechMark("word", "a", 0.001)
+    synthesis.tell(bytes(4))
+    assert await anext(outputs) == bytes(4)
+    for event in (last, Completed()):
+        synthesis.tell(event)
+    assert [output async for output in outputs] == [last]
+
+
 async def test_a_connection_that_does_not_come_about_is_given_up() -> None:
     synthesis = Synthesis(1_000, connect_s=0.01, timeout_s=5)
     with pytest.raises(ProviderUnavailable, match=r"0\.01 s"):
