@@ -26,6 +26,9 @@ Invoke = Callable[..., Result]
 TONE = '[tts]\nuse = "tone"\noptions.character_ms = 100\n'
 SLOW = TONE + "options.delay_s = 0.2\n"
 MANY_WORDS = "many words " * 50
+INTERRUPTED = {130, -signal.SIGINT}
+"""Exit codes. Python ends `-m` by the signal itself where it came within `exec`, as when a dataclass is made
+by an import; a shell says 130 of both."""
 
 
 @pytest.fixture(autouse=True)
@@ -262,7 +265,8 @@ def test_an_interrupt_silences_what_is_played_while_it_is_made(
         process.send_signal(signal.SIGINT)
         loudspeaker.read()  # to the end: the player is gone
         _, told = process.communicate(timeout=8)
-    assert (process.returncode, told) == (130, b"Loading tone ...\n")
+    assert told == b"Loading tone ...\n"
+    assert process.returncode in INTERRUPTED
 
 
 def test_an_interrupt_leaves_the_file_that_was_there(tmp_path: Path, config: Path) -> None:
@@ -273,7 +277,8 @@ def test_an_interrupt_leaves_the_file_that_was_there(tmp_path: Path, config: Pat
         assert process.stderr.readline() == b"Loading tone ...\n"
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=8)
-    assert (process.returncode, told) == (130, b"")
+    assert told == b""
+    assert process.returncode in INTERRUPTED
     assert (tmp_path / "hello.wav").read_bytes() == b"old"
     assert {path.name for path in tmp_path.iterdir()} == {"hello.wav", "jackfield.toml"}
 
