@@ -362,7 +362,7 @@ def assert_it_talks(server: ServerProcess) -> None:
     url = server.url.replace("http", "ws") + "/voice"
     client = ROOT / "examples" / "voice_client.py"
     command = [sys.executable, "-u", str(client), "--url", url, str(QUESTION)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=server.folder)
     assert f"Server: {SENTENCE}" in run.stdout, f"{run.stdout}{run.stderr}\n{server.output()}"
 
 
