@@ -90,7 +90,7 @@ class Cascade:
                 tasks.start_soon(self._say_all)  # here each step would pass through all that awaits this
                 if self._saying is None and (greeting := self._repertoire.greeting(self)) is not None:
                     self._say(greeting)
-                self._read_ahead()
+                self._read_part()
                 await self._repertoire.prepare()
         finally:
             self._tasks = None
@@ -116,9 +116,7 @@ class Cascade:
         self._unjudged = 0
         self._leg.tell(SpeechStarted())
         self._yield_to_speech()
-        if self._saying is None and self._tasks is not None:
-            self._unread = False
-            self._foresight.begin(self._tasks)
+        self._read_ahead()
 
     def _yield_to_speech(self) -> None:
         if self._saying is None or self._doubt:
@@ -243,7 +241,7 @@ class Cascade:
         self._repertoire.switch(scenario)
         self._foresight.end()
         self._unread = True
-        self._read_ahead()
+        self._read_part()
 
     # How the answers go.
 
@@ -255,7 +253,7 @@ class Cascade:
             self._saying = None
             self._doubt = False
             self._update()
-            self._read_ahead()
+            self._read_part()
         if saying is self._farewell:
             self._host.hang_up("provider_lost")
 
@@ -311,9 +309,14 @@ class Cascade:
         saying.release()
         self._update()
 
+    def _read_part(self) -> None:
+        """Have the model read how a new part begins, once."""
+        if self._unread:
+            self._read_ahead()
+
     def _read_ahead(self) -> None:
-        """Have the model read how a new part begins, unless something is being said: that comes first."""
-        if self._unread and self._saying is None and self._tasks is not None:
+        """Have the model read what the next prompt begins with, unless something is said, which is first."""
+        if self._saying is None and self._tasks is not None:
             self._unread = False
             self._foresight.begin(self._tasks)
 
