@@ -48,7 +48,6 @@ class Conversation:
         """Whether the answer that was asked for was interrupted before it began."""
         self._request = ""
         """The event that asked for an answer the last time."""
-        self._requests = 0
         self._wanted = False
         """Whether there was no interruption since."""
         self._stopped: set[str] = set()
@@ -77,13 +76,11 @@ class Conversation:
         """Whether an answer is to be asked for now."""
         return self.owes_response and not (self.busy or self._calls)
 
-    def ask(self) -> str:
-        """An answer is asked for; gives the id of the event that does it."""
+    def ask(self, request: str) -> None:
+        """An answer is asked for, by the event of that id."""
         self.asked = self._wanted = True
         self.owes_response = False
-        self._requests += 1
-        self._request = f"answer_{self._requests}"
-        return self._request
+        self._request = request
 
     def read(self, event: ServerEvent) -> Iterator[RealtimeOutput]:
         """Give what an event says.

@@ -186,19 +186,21 @@ class OpenAIRealtimeSession:
             self._ask()
 
     def _ask(self, wishes: dict[str, str] | None = None) -> None:
-        event = {"type": "response.create", "event_id": self._conversation.ask()}
-        self._send(event | ({"response": wishes} if wishes else {}))
+        request = self._send({"type": "response.create"} | ({"response": wishes} if wishes else {}))
+        self._conversation.ask(request)
 
     def _cancel(self, response: str) -> None:
         """Cancel an answer by its name, for the next may begin meanwhile."""
         self._send({"type": "response.cancel", "response_id": response})
 
-    def _send(self, event: ClientEvent) -> None:
-        """Have an event sent, after all sound that was pushed before it."""
+    def _send(self, event: ClientEvent) -> str:
+        """Have an event sent, after all sound that was pushed before it; gives its id, which errors name."""
         self._take_sound()
         self._sent += 1
-        self._unsent.append({"event_id": f"event_{self._sent}"} | event)  # which errors name
+        name = f"event_{self._sent}"
+        self._unsent.append(event | {"event_id": name})
         self._wanted.set()
+        return name
 
     def _take_sound(self) -> None:
         if self._sound:

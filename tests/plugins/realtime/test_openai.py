@@ -305,25 +305,26 @@ async def test_an_error_of_another_event_does_not_hide_what_was_asked(server: Re
 
 def test_what_is_told_after_an_interruption_is_asked_again_when_the_service_is_busy() -> None:
     talk = Conversation(logging.getLogger("jackfield.trial"))
-    name = talk.ask()
+    talk.ask("event_1")
     talk.interrupt(0)
     talk.owes_response = True  # of what was told since
-    outputs_of(talk, refused(name))
+    outputs_of(talk, refused("event_1"))
     assert talk.owes_response
 
 
 def test_what_was_interrupted_is_not_asked_again_when_the_service_is_busy() -> None:
     talk = Conversation(logging.getLogger("jackfield.trial"))
-    name = talk.ask()
+    talk.ask("event_1")
     outputs_of(talk, {"type": "response.created", "response": {"id": "its-own"}})
     talk.interrupt(0)
-    outputs_of(talk, refused(name))
+    outputs_of(talk, refused("event_1"))
     assert not talk.owes_response
 
 
 def test_an_answer_that_is_refused_is_told_to_be_over() -> None:
     talk = Conversation(logging.getLogger("jackfield.trial"))
-    error = {"type": "invalid_request_error", "code": "invalid_value", "event_id": talk.ask()}
+    talk.ask("event_1")
+    error = {"type": "invalid_request_error", "code": "invalid_value", "event_id": "event_1"}
     assert outputs_of(talk, {"type": "error", "error": error}) == [RealtimeUsage(0, 0)]
     assert not talk.busy
 
