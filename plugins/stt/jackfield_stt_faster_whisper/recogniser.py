@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -75,7 +75,7 @@ class Recogniser:
         if self._options.fast and len(speech) <= _SHORT_S * STT_RATE_HZ and language is not None:
             heard = self._hear_short(speech, language, hints)
             if heard is not None:
-                return _joined(iter(heard), offset_s, language)
+                return _joined(heard, offset_s, language)
         return self._hear(speech, language, hints, offset_s)
 
     def _language(self, settings: TranscriptionSettings) -> str | None:
@@ -181,7 +181,7 @@ def _in_silence(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return within
 
 
-def _joined(heard: Iterator[_Heard], offset_s: float, language: str | None) -> Transcript:
+def _joined(heard: Iterable[_Heard], offset_s: float, language: str | None) -> Transcript:
     parts = [part for part in heard if part.text]
     if not parts:
         return Transcript("", "final", language=language)
